@@ -190,3 +190,19 @@ class SkipReason(StrEnum):
     PAYLOAD = "payload_invalid"
     PROVIDER = "provider_not_ready"
     CONTEXT_MOVED = "context_moved"
+
+
+class SuppressionReason(StrEnum):
+    """Why an address must not be mailed; some stop only marketing mail."""
+
+    HARD_BOUNCE = "hard_bounce"
+    COMPLAINT = "complaint"
+    INVALID = "invalid"
+    UNSUBSCRIBED = "unsubscribed"
+    MANUAL = "manual"
+    ERASURE = "erasure"
+
+
+STOPS_TRANSACTIONAL: Final = frozenset(SuppressionReason) - {
+    SuppressionReason.UNSUBSCRIBED
+}
