@@ -9,6 +9,7 @@ from typing import Final
 MAX_ID_CHARS: Final = 500
 MAX_NAME_CHARS: Final = 200
 MAX_MESSAGE_ID_CHARS: Final = 255
+MAX_REJECTED_CHARS: Final = 32 * 1024
 
 
 class EventType(StrEnum):
@@ -29,14 +30,25 @@ class Trust(StrEnum):
     PUBLIC = "public"
 
 
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """The source that an authenticated request speaks for."""
+
+    id: int
+    name: str
+    trust: Trust
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingEvent:
     """One event in the engine's own form, made by a dialect.
 
     Every string is at most the MAX_ constant of its kind, trimmed, and free of
     NUL and lone surrogates; every time is aware. `name` is empty for identify,
-    alias and group. `traits` may hold "email". `notes` names what the dialect
-    had to mend (for instance "nul-replaced").
+    alias and group. `traits` may hold "email"; those of a group event describe
+    the group, not the customer. `notes` names what the dialect had to mend
+    (for instance "nul-replaced"). An alias may name the same id twice, which
+    joins nothing.
     """
 
     message_id: str
