@@ -12,6 +12,7 @@ from typing import Final
 
 MAX_DEPTH: Final = 32
 MAX_KEYS: Final = 1_000
+MIN_INT: Final = -(2**63)
 MAX_INT: Final = 2**64 - 1
 
 NUL_REPLACED: Final = "nul-replaced"
@@ -156,7 +157,7 @@ class _Walk:
         return mend_text(text)
 
     def integer(self, number: int) -> int | str:
-        if -MAX_INT <= number <= MAX_INT:
+        if MIN_INT <= number <= MAX_INT:
             return number
         self.notes.add(NUMBER_AS_TEXT)
         # Hexadecimal has no limit on digits, decimal has (4,300 in CPython).
