@@ -43,7 +43,6 @@ _WORDS: Final = {
     "gte": "at least",
     "lt": "less than",
     "lte": "at most",
-    "exists": "there",
     "is_true": "true",
     "is_false": "false",
     "before": "before",
@@ -109,7 +108,8 @@ def same(left: object, right: object) -> bool:
 def _met(op: str, seen: object, value: object, now: datetime) -> tuple[bool, str]:
     """Return whether an operator that does not deny is met, and what hindered it."""
     if op == "exists":
-        return seen is not MISSING and seen is not None, ""
+        there = seen is not MISSING and seen is not None
+        return there, "there is a value" if there else "there is no value"
     if seen is MISSING:
         return False, "there is no such value"
     if op in {"is_true", "is_false"}:
@@ -129,7 +129,8 @@ def _truth(op: str, seen: object) -> tuple[bool, str]:
 
 def _number(op: str, seen: object, value: object) -> tuple[bool, str]:
     if not _is_number(seen):
-        return False, f"{show(seen)} is {_kind(seen)}, not a number"
+        hint = " (text is never read as a number)" if isinstance(seen, str) else ""
+        return False, f"{show(seen)} is {_kind(seen)}, not a number{hint}"
     return _ORDER[op](cast("float", seen), cast("float", value)), ""
 
 

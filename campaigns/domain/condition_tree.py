@@ -299,6 +299,10 @@ class _Reader:
             self.fault(
                 under(at, "times"), f"must be a whole number from 0 to {MAX_TIMES}"
             )
+        elif times == 0 and op == "at_least":
+            self.fault(
+                under(at, "times"), "must be at least 1: at least 0 always holds"
+            )
         within = self.duration(obj.get("within"), under(at, "within"))
         where = None
         if obj.get("where") is not None:

@@ -14,7 +14,11 @@ UNITS = [
     ("days", _("days")),
     ("weeks", _("weeks")),
 ]
-NAMES = {"base_field": models.CharField(max_length=200), "default": list}
+
+
+def event_name() -> models.CharField[str, str]:
+    """Return the column of one event name in a list of them."""
+    return models.CharField(max_length=200)
 
 
 class Rule(models.Model):
@@ -34,7 +38,9 @@ class Rule(models.Model):
     )
     sender = models.ForeignKey("campaigns.Sender", on_delete=models.PROTECT)
     trigger_events = ArrayField(
-        **NAMES, help_text=_("Event names, separated by commas; any of them starts it.")
+        event_name(),
+        default=list,
+        help_text=_("Event names, separated by commas; any of them starts it."),
     )
     sources = models.ManyToManyField(
         "campaigns.Source", blank=True, help_text=_("None chosen means every source.")
@@ -59,7 +65,7 @@ class Rule(models.Model):
         choices=[("ignore", _("Ignore")), ("restart", _("Restart the wait"))],
         default="ignore",
     )
-    exit_events = ArrayField(**NAMES, blank=True)
+    exit_events = ArrayField(event_name(), default=list, blank=True)
     exit_key = models.CharField(max_length=200, blank=True)
     holdout_percent = models.DecimalField(max_digits=5, decimal_places=2, default=0)
     goal_event = models.CharField(max_length=200, blank=True)
@@ -104,7 +110,8 @@ class Step(models.Model):
     delay_amount = models.PositiveIntegerField(default=0)
     delay_unit = models.CharField(max_length=10, choices=UNITS, default="hours")
     wait_for = ArrayField(
-        **NAMES,
+        event_name(),
+        default=list,
         blank=True,
         help_text=_("Wait until one of these events; the delay is then the time-out."),
     )

@@ -1,0 +1,176 @@
+"""Read what a decision needs of locked people, in a constant number of statements."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.numeric import Int8
+
+from campaigns.deciding import database
+from campaigns.deciding.database import Row
+from campaigns.domain.conditions import PastEvent
+from campaigns.domain.matching import PAST_LIMIT, Question
+from campaigns.domain.people import EventRef, Journey, Mail, Past, Person, State
+from campaigns.domain.states import Arm, JourneyState, Kind, MessageState
+
+
+def lock_people(ids: Iterable[int]) -> list[Person]:
+    """Lock these customers in the order of their ids; return those that exist."""
+    rows = database.run("lock_people", ids=bigints(sorted(set(ids))))
+    return [_person(row) for row in rows]
+
+
+def load_states(people: Sequence[Person], *, now: datetime) -> dict[int, State]:
+    """Return the states of locked people, their unsettled mails locked too."""
+    ids = bigints(p.id for p in people)
+    journeys: dict[int, dict[int, Journey]] = defaultdict(dict)
+    owner: dict[int, int] = {}
+    for row in database.run("journeys_watched", people=ids):
+        journey = _journey(row)
+        journeys[row[0]][journey.id] = journey
+        if journey.is_open:
+            owner[journey.id] = row[0]
+    mails: dict[int, dict[int, Mail]] = defaultdict(dict)
+    if owner:
+        for row in database.run("mails_unsettled", journeys=bigints(owner)):
+            mail = mail_of(row)
+            mails[owner[row[2]]][mail.id] = mail
+    cooldowns: dict[int, dict[tuple[int, str], datetime]] = defaultdict(dict)
+    for customer, rule, key, until in database.run("cooldowns", people=ids, now=now):
+        cooldowns[customer][rule, key] = until
+    return {
+        p.id: State(
+            person=p,
+            journeys=journeys.get(p.id, {}),
+            mails=mails.get(p.id, {}),
+            cooldowns=cooldowns.get(p.id, {}),
+        )
+        for p in people
+    }
+
+
+def load_past(
+    asked: Mapping[int, Iterable[Question]], people: Mapping[int, Person]
+) -> dict[int, Past]:
+    """Answer questions about people's pasts; merged customers' events are theirs."""
+    rows: list[tuple[int, int, str, datetime]] = []
+    for person_id, wanted in asked.items():
+        oldest: dict[str, datetime] = {}
+        for question in wanted:
+            since = oldest.get(question.name, question.since)
+            oldest[question.name] = min(since, question.since)
+        for member in (person_id, *people[person_id].merged_ids):
+            rows.extend((person_id, member, n, s) for n, s in sorted(oldest.items()))
+    if not rows:
+        return {}
+    person, member, names, sinces = database.columns(rows, 4)
+    found: dict[int, list[PastEvent]] = defaultdict(list)
+    for owner, event_id, event_name, occurred_at, properties in database.run(
+        "past",
+        person=bigints(person),
+        member=bigints(member),
+        name=names,
+        since=sinces,
+        limit=PAST_LIMIT,
+    ):
+        found[owner].append(
+            PastEvent(
+                id=event_id,
+                name=event_name,
+                occurred_at=occurred_at,
+                properties=properties,
+            )
+        )
+    return {owner: Past(tuple(events)) for owner, events in found.items()}
+
+
+def load_mails(ids: Iterable[int]) -> list[tuple[int, Mail]]:
+    """Lock these mails in the order of their ids; return (customer, mail) pairs."""
+    rows = database.run("mails_by_id", ids=bigints(sorted(set(ids))))
+    return [(row[0], mail_of(row)) for row in rows]
+
+
+def bigints(values: Iterable[Any]) -> list[Int8 | None]:
+    """Return integers that PostgreSQL always takes as bigint: one plan for all."""
+    return [None if v is None else Int8(v) for v in values]
+
+
+def _person(row: Row) -> Person:
+    return Person(
+        id=row[0],
+        born_as=row[1],
+        created_at=row[2],
+        bucket=row[3],
+        user_id=row[4],
+        email=row[5],
+        email_said_at=row[6],
+        email_trusted=row[7],
+        traits=row[8],
+        trait_times=row[9],
+        time_zone=row[10],
+        locale=row[11],
+        merged_ids=tuple(row[12]),
+        merged_into=row[13],
+    )
+
+
+def _journey(row: Row) -> Journey:
+    return Journey(
+        id=row[1],
+        rule=row[2],
+        version=row[3],
+        key=row[4],
+        exit_value=row[5],
+        event=EventRef(row[6], row[7], row[8]),
+        trigger=EventRef(row[9], row[10], row[11]),
+        arm=Arm(row[12]),
+        state=JourneyState(row[13]),
+        step=row[14],
+        revision=row[15],
+        lane=row[16],
+        wait_since=row[17],
+        woken_by=row[18],
+        held_due_at=row[19],
+        started_at=row[20],
+        ended_at=row[21],
+        cause=row[22],
+        goal_until=row[23],
+        converted_at=row[24],
+        converted_by=row[25],
+        due_at=row[26],
+    )
+
+
+def mail_of(row: Row) -> Mail:
+    """Return the mail of a row of mails_by_id or mails_unsettled."""
+    return Mail(
+        id=row[1],
+        journey=row[2],
+        step=row[3],
+        revision=row[4],
+        rule=row[5],
+        version=row[6],
+        kind=Kind(row[7]),
+        lane=row[8],
+        variant=row[9],
+        template_version=row[10],
+        provider=row[11] or 0,
+        state=MessageState(row[12]),
+        due_at=row[13],
+        created_at=row[14],
+        reason=row[15],
+        detail=row[16],
+        not_before=row[17],
+        not_after=row[18],
+        attempt=row[19],
+        token=row[20],
+        address=row[21],
+        address_hash=None if row[22] is None else bytes(row[22]),
+        provider_message_id=row[23],
+        context=row[24],
+        sending_at=row[25],
+        settled_at=row[26],
+        evidence_at=row[27],
+        redriven_at=row[28],
+    )

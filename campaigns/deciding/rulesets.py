@@ -1,0 +1,85 @@
+"""The compiled ruleset of this process, never older than the lock that reads it."""
+
+from typing import Final
+
+from django.conf import settings
+
+from campaigns.deciding import database
+from campaigns.domain.documents import Document, parse_document
+from campaigns.domain.ruleset import Policy, Ruleset, Version
+from campaigns.domain.states import RuleStatus
+from campaigns.models import Company, Rule, RuleVersion, Sender
+
+RULESET_LOCK: Final = 7_301_001
+
+_documents: dict[int, Document] = {}
+_latest: Ruleset | None = None
+
+
+def lock_shared() -> tuple[int, int]:
+    """Lock the ruleset for reading until the commit.
+
+    Returns its number, and which generation of dedupe keys is the current one.
+
+    Two statements: the second has a snapshot of its own, so that whoever had
+    to wait for a publish reads what it wrote.
+    """
+    database.run("lock_ruleset_shared", lock=RULESET_LOCK)
+    ((number, generation),) = database.run("ruleset_number")
+    return number, generation
+
+
+def lock_exclusive() -> None:
+    """Lock the ruleset for a change: no decision is under way when this returns."""
+    database.run("lock_ruleset", lock=RULESET_LOCK)
+
+
+def bump() -> int:
+    """Raise the ruleset's number; every later decision reloads. Needs the lock."""
+    ((number,),) = database.run("bump_ruleset")
+    return int(number)
+
+
+def at(number: int) -> Ruleset:
+    """Return the ruleset of that number, read anew if it moved. Needs the lock."""
+    global _latest
+    found = _latest
+    if found is None or found.number != number:
+        found = _latest = _compile(number)
+    return found
+
+
+def forget() -> None:
+    """Drop what is compiled; for tests that start the database anew."""
+    global _latest
+    _latest = None
+    _documents.clear()
+
+
+def _compile(number: int) -> Ruleset:
+    rules = {r.pk: r for r in Rule.objects.exclude(current=None)}
+    providers = dict(Sender.objects.values_list("pk", "provider_id"))
+    versions = {}
+    for pk, rule, document in RuleVersion.objects.values_list("pk", "rule", "document"):
+        parsed = _documents.get(pk)
+        if parsed is None:
+            parsed = _documents[pk] = parse_document(document)
+        versions[pk] = Version(
+            id=pk,
+            rule=rule,
+            document=parsed,
+            provider=providers.get(parsed.sender, 0),
+        )
+    company = Company.objects.filter(pk=1).first() or Company()
+    return Ruleset(
+        number=number,
+        versions=versions,
+        current={pk: r.current_id for pk, r in rules.items() if r.current_id},
+        statuses={pk: RuleStatus(r.status) for pk, r in rules.items()},
+        policy=Policy(
+            time_zone=company.time_zone,
+            cap_messages=company.cap_messages,
+            cap_days=company.cap_days,
+            speed=settings.DEMO_SPEED,
+        ),
+    )

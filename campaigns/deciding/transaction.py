@@ -1,0 +1,156 @@
+"""Lock, read the clock, load, decide, write: the shape of every decision."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, TypeVar
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.transaction import atomic
+
+from campaigns.deciding import clock, database, load, rulesets
+from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.ids import new_id
+from campaigns.deciding.load import bigints
+from campaigns.deciding.write import text, write_changes
+from campaigns.domain.intake import Intake
+from campaigns.domain.matching import Question
+from campaigns.domain.people import Mail, State
+from campaigns.domain.ruleset import Ruleset
+
+DEADLOCK_TRIES: Final = 3
+RESTARTS: Final = 50
+
+T = TypeVar("T")
+
+
+class Restart(Exception):
+    """What the decision was built on moved before it was locked: begin again."""
+
+
+class Decision:
+    """One deciding transaction under way. `now` exists once people are locked."""
+
+    def __init__(self, *, exclusive: bool = False) -> None:
+        """Lock the ruleset, shared unless it is to be changed."""
+        if exclusive:
+            rulesets.lock_exclusive()
+        number, self.generation = rulesets.lock_shared()
+        self.intake = Intake(rules=rulesets.at(number), new_id=new_id)
+        self.before: dict[int, State] = {}
+        self._now: datetime | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The one time of this decision, read after its locks."""
+        if self._now is None:
+            self._now = clock.now()
+        return self._now
+
+    @property
+    def rules(self) -> Ruleset:
+        """The ruleset in force until the commit."""
+        return self.intake.rules
+
+    @property
+    def states(self) -> dict[int, State]:
+        """The people as decided so far."""
+        return self.intake.states
+
+    def lock(
+        self,
+        people: Iterable[int],
+        *,
+        addresses: Callable[[str], bytes] | None = None,
+    ) -> None:
+        """Lock and load these people; Restart if one was merged or is gone.
+
+        With `addresses`, which hashes an address, theirs are locked too.
+        """
+        wanted = set(people) - set(self.before)
+        if not wanted:
+            return
+        found = load.lock_people(wanted)
+        if len(found) < len(wanted) or any(p.merged_into for p in found):
+            raise Restart
+        if addresses is not None:
+            for key in sorted({addresses(p.email) for p in found if p.email}):
+                self.lock_address(key)
+        loaded = load.load_states(found, now=self.now)
+        self.before.update(loaded)
+        self.states.update(loaded)
+
+    def lock_address(self, address_hash: bytes) -> None:
+        """Hold the address until the commit, whoever it belongs to."""
+        key = int.from_bytes(address_hash[:8], "big", signed=True)
+        database.run("lock_address", key=key)
+
+    def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
+        """Lock mails of locked people; return (customer, mail) by id."""
+        found = {}
+        for customer, mail in load.load_mails(ids):
+            found[mail.id] = (customer, mail)
+            if customer in self.before and mail.id not in self.states[customer].mails:
+                self.before[customer] = self.before[customer].with_mail(mail)
+                self.states[customer] = self.states[customer].with_mail(mail)
+        return found
+
+    def ask(self, asked: Mapping[int, Iterable[Question]]) -> None:
+        """Put the answers to these questions into the people's pasts."""
+        known = {key: self.states[key].person for key in asked}
+        for key, past in load.load_past(asked, known).items():
+            state = self.states[key]
+            self.states[key] = State(
+                state.person,
+                state.journeys,
+                state.mails,
+                state.cooldowns,
+                state.past.joined(past),
+            )
+
+    def note(self, kind: str, payload: object) -> None:
+        """Record this decision's place in the order, for the keel's test."""
+        if settings.RECORD_ORDER:
+            database.run("record_order", now=self.now, kind=kind, payload=text(payload))
+
+    def write(self) -> None:
+        """Write what changed."""
+        write_changes(self.before, self.states, self.intake.merged, now=self.now)
+
+
+def decide(work: Callable[[Decision], T], *, exclusive: bool = False) -> T:
+    """Run `work` in a deciding transaction, from the start again when it must be.
+
+    Raises DatabaseAway if the connection fails; other errors leave nothing
+    written.
+    """
+    deadlocks = restarts = 0
+    while True:
+        try:
+            with atomic():
+                decision = Decision(exclusive=exclusive)
+                result = work(decision)
+                decision.write()
+        except Restart:
+            restarts += 1
+            if restarts > RESTARTS:
+                raise
+        except DatabaseError as error:
+            if database.is_away(error):
+                with suppress(DatabaseError):
+                    connection.close()
+                raise DatabaseAway(str(error)) from error
+            deadlocks += 1
+            if not database.is_retryable(error) or deadlocks >= DEADLOCK_TRIES:
+                raise
+        else:
+            return result
+
+
+def roots(people: Iterable[int]) -> dict[int, int]:
+    """Return the surviving customer of each, following merges. Takes no locks."""
+    wanted = sorted(set(people))
+    if not wanted:
+        return {}
+    return dict(database.run("roots", ids=bigints(wanted)))

@@ -1,0 +1,2 @@
+-- The ruleset's number and the dedupe generation, read after their lock was had.
+SELECT ruleset, generation FROM campaigns_ingeststate WHERE id = 1
