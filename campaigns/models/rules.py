@@ -16,7 +16,7 @@ UNITS = [
 ]
 
 
-def event_name() -> models.CharField[str, str]:
+def event_name() -> "models.CharField[str, str]":
     """Return the column of one event name in a list of them."""
     return models.CharField(max_length=200)
 
