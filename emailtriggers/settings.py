@@ -1,35 +1,174 @@
-"""Django's settings, read from the environment. Bad values fail at start, by name."""
+"""All settings, from the environment; a bad value stops the start by its name.
 
+Without DATABASE_URL this is a demo on one machine: an embedded PostgreSQL and a
+generated secret, both kept in VAR_DIR. With it, nothing secret has a default.
+docs/operations.md lists every variable.
+"""
+
+import hashlib
+import hmac
+import os
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
-from emailtriggers.values import bounded, derived_key, secret_key
+from emailtriggers import embedded
+from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():
+    env.read_env(BASE_DIR / ".env")
 
-VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = secret_key(env.str("SECRET_KEY", default=""), VAR_DIR)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000").rstrip("/")
+# --- Where we are -----------------------------------------------------------
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
+DATABASE_URL = env.str("DATABASE_URL", default="")
+EMBEDDED = not DATABASE_URL
+EMBEDDED_PG_DIR = Path(
+    env.str("EMBEDDED_PG_DIR", default=str(VAR_DIR / "postgres"))
+).absolute()
+DEBUG = boolean(env, "DEBUG", default=False)
+PORT = integer(env, "PORT", 8000, low=1, high=65535)
+INBOX_PORT = integer(env, "INBOX_PORT", 8025, low=1, high=65535)
+PUBLIC_URL = base_url(env, "PUBLIC_URL", f"http://localhost:{PORT}")
+HTTPS = PUBLIC_URL.startswith("https://")
 
+# --- Secrets ----------------------------------------------------------------
+SECRET_KEY = secret(
+    env, "SECRET_KEY", keep_in=VAR_DIR / "secret_key" if EMBEDDED else None
+)
+SECRET_KEY_FALLBACKS = list(keys(env, "SECRET_KEY_FALLBACKS"))
+
+
+def _derived(purpose: str) -> str:
+    """Return a key for one purpose, which tells nothing of SECRET_KEY."""
+    return hmac.new(
+        SECRET_KEY.encode(), b"emailtriggers/" + purpose.encode(), hashlib.sha256
+    ).hexdigest()
+
+
+# Newest first: the first one signs and hashes, all of them are accepted.
+ADDRESS_HASH_KEYS = keys(env, "ADDRESS_HASH_KEY") or (_derived("address-hash"),)
+UNSUBSCRIBE_KEYS = keys(env, "UNSUBSCRIBE_KEYS") or (_derived("unsubscribe"),)
+
+# --- The provider -----------------------------------------------------------
+SENDGRID_API_KEY = env.str("SENDGRID_API_KEY", default="")
+SIMULATED = not SENDGRID_API_KEY
+SENDGRID_HOST = base_url(
+    env,
+    "SENDGRID_HOST",
+    f"http://127.0.0.1:{INBOX_PORT}" if SIMULATED else "https://api.sendgrid.com",
+)
+if not SIMULATED and not HTTPS:
+    raise ImproperlyConfigured(
+        f"PUBLIC_URL is {PUBLIC_URL!r}; with a SENDGRID_API_KEY it must be https, for "
+        "it is the base of unsubscribe links in real mail."
+    )
+
+# --- The engine -------------------------------------------------------------
+DEMO_SPEED = integer(env, "DEMO_SPEED", 1, low=1, high=3600)
+DEDUPE_DAYS = integer(env, "DEDUPE_DAYS", 30, low=1, high=365)
+EVENT_RETENTION_MONTHS = integer(env, "EVENT_RETENTION_MONTHS", 13, low=1, high=120)
+WEBHOOK_MAX_AGE = timedelta(
+    hours=integer(env, "WEBHOOK_MAX_AGE_HOURS", 26, low=1, high=24 * 30)
+)
+PUBLIC_RATE_PER_MINUTE = integer(
+    env, "PUBLIC_RATE_PER_MINUTE", 600, low=1, high=1_000_000
+)
+# How many proxies of ours stand before us: the client's address is that many
+# entries from the right of X-Forwarded-For. 0: the connection's own address.
+TRUSTED_PROXIES = integer(env, "TRUSTED_PROXIES", 0, low=0, high=10)
+RECORD_ORDER = False  # tests switch it on (design, invariant 8)
+
+# --- Dispatch: POST deadline < lease < task time-out < retry ----------------
+POST_DEADLINE_S = integer(env, "POST_DEADLINE_S", 8, low=1, high=12)
+LEASE_S = integer(env, "LEASE_S", 20, low=18, high=35)
+CLUSTER_WORKERS = integer(env, "CLUSTER_WORKERS", 2, low=1, high=64)
+CLUSTER_THREADS = integer(env, "CLUSTER_THREADS", 8, low=1, high=64)
+CLUSTER_FEEDBACK_WORKERS = integer(env, "CLUSTER_FEEDBACK_WORKERS", 1, low=1, high=64)
+CLUSTER_STALE_S = integer(env, "CLUSTER_STALE_S", 25, low=12, high=300)
+# A name for this host, unique among those that share the database.
+CLUSTER_HOST = env.str("CLUSTER_HOST", default=os.uname().nodename)[:40]
+
+# What each cluster does: `probe` says cheaply whether work is due, `task` does it,
+# `every` holds seconds between runs of a task without a probe.
+CLUSTERS = {
+    "mail": {
+        "probe": "campaigns.journeys.due.anything_due",
+        "task": "campaigns.tasks.drain_mail",
+        "every": {"campaigns.tasks.housekeeping": 60},
+    },
+    "feedback": {
+        "probe": "campaigns.feedback.due.anything_due",
+        "task": "campaigns.tasks.apply_feedback",
+        "every": {},
+    },
+}
+Q_CLUSTER = {
+    "name": "mail",
+    "orm": "default",
+    "broker_class": "campaigns.queue.DueBroker",
+    "workers": CLUSTER_WORKERS,
+    # One task waits while all workers are busy: a canary never stands behind many.
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": 45,
+    "retry": 300,
+    "max_attempts": 5,
+    "ack_failures": False,
+    "recycle": 1000,
+    "save_limit": -1,
+    "catch_up": False,
+    "scheduler": False,  # the broker emits what is periodic
+    "guard_cycle": 0.5,
+    "ALT_CLUSTERS": {"feedback": {"workers": CLUSTER_FEEDBACK_WORKERS}},
+}
+
+# --- Web --------------------------------------------------------------------
+WEB_WORKERS = integer(env, "WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=256)
+WEB_THREADS = integer(env, "WEB_THREADS", 16, low=1, high=256)
+ALLOWED_HOSTS = [
+    *env.list("ALLOWED_HOSTS", default=[]),
+    str(urlsplit(PUBLIC_URL).hostname),
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"  # the admin shows mails in frames of its own
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains is for their owner to decide
+    "security.W008",  # TLS ends at the proxy, and redirecting is the proxy's work
+    "security.W019",  # see X_FRAME_OPTIONS
+    "security.W021",  # so is the preload list
+]
+# Ingest reads bodies by its own limits; this guards the forms of the admin.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+
+ADMIN_THEME = choice(env, "ADMIN_THEME", ("unfold", "plain"))
 INSTALLED_APPS = [
-    *(["unfold"] if env.str("ADMIN_THEME", default="unfold") == "unfold" else []),
+    *(["unfold"] if ADMIN_THEME == "unfold" else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.postgres",
+    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.postgres",
     "django_q",
     "campaigns",
+    "emailtriggers",
 ]
-
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -40,10 +179,21 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-
 ROOT_URLCONF = "emailtriggers.urls"
 WSGI_APPLICATION = "emailtriggers.wsgi.application"
+# The API's paths have no trailing slash, and a POST cannot be redirected.
+APPEND_SLASH = False
 TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
+        "NAME": "jinja2",
+        "DIRS": [
+            BASE_DIR / "templates" / "email",
+            BASE_DIR / "templates" / "campaigns",
+        ],
+        "APP_DIRS": False,
+        "OPTIONS": {"autoescape": True, "undefined": "jinja2.StrictUndefined"},
+    },
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
@@ -55,100 +205,61 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
             ]
         },
-    }
+    },
 ]
 
-EMBEDDED_PG_DIR = Path(env.str("EMBEDDED_PG_DIR", default=str(VAR_DIR / "postgres")))
-DATABASE_URL = env.str("DATABASE_URL", default="")
-DATABASES = {
-    "default": env.db_url_config(DATABASE_URL)
-    if DATABASE_URL
-    else {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": "emailtriggers",
-        "USER": "postgres",
-        "HOST": str(EMBEDDED_PG_DIR),
-    }
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "static-collected"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 0
-DATABASES["default"]["OPTIONS"].setdefault("connect_timeout", 5)
 
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-]
+# --- Database ---------------------------------------------------------------
+DATABASES = {
+    "default": env.db_url_config(DATABASE_URL or embedded.url(EMBEDDED_PG_DIR))
+}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured(
+        "DATABASE_URL must name a PostgreSQL, like postgresql://user:password@host/name."
+    )
+DATABASES["default"] |= {
+    "CONN_MAX_AGE": None,  # one connection a thread, kept
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        **DATABASES["default"].get("OPTIONS", {}),
+        "connect_timeout": 5,
+        "application_name": env.str("PROCESS_NAME", default="emailtriggers"),
+        # Hot statements go through psycopg's own cursor and are prepared there
+        # (campaigns.deciding.database); the ORM keeps binding on the client.
+        "prepare_threshold": 5,
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The rest ---------------------------------------------------------------
+LANGUAGE_CODE = "en-us"
+USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-STATIC_URL = "static/"
-STATIC_ROOT = VAR_DIR / "static"
-APPEND_SLASH = False
-
-# What the engine reads.
-SENDGRID_API_KEY = env.str("SENDGRID_API_KEY", default="")
-SENDGRID_HOST = env.str(
-    "SENDGRID_HOST",
-    default="https://api.sendgrid.com"
-    if SENDGRID_API_KEY
-    else f"http://127.0.0.1:{env.int('INBOX_PORT', default=8025)}",
-)
-ADDRESS_HASH_KEY = derived_key(
-    env.str("ADDRESS_HASH_KEY", default=""), SECRET_KEY, use="address-hash"
-)
-UNSUBSCRIBE_KEYS = [
-    derived_key(value, SECRET_KEY, use="unsubscribe")
-    for value in env.list("UNSUBSCRIBE_KEYS", default=[""])
-]
-DEMO_SPEED = bounded(
-    env.int("DEMO_SPEED", default=1), name="DEMO_SPEED", low=1, high=3600
-)
-DEDUPE_DAYS = bounded(
-    env.int("DEDUPE_DAYS", default=30), name="DEDUPE_DAYS", low=1, high=365
-)
-EVENT_RETENTION_MONTHS = bounded(
-    env.int("EVENT_RETENTION_MONTHS", default=13),
-    name="EVENT_RETENTION_MONTHS",
-    low=1,
-    high=120,
-)
-WEBHOOK_MAX_AGE = timedelta(
-    hours=bounded(
-        env.int("WEBHOOK_MAX_AGE", default=26), name="WEBHOOK_MAX_AGE", low=1, high=720
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
     )
-)
-PUBLIC_RATE_PER_MINUTE = bounded(
-    env.int("PUBLIC_RATE_PER_MINUTE", default=600),
-    name="PUBLIC_RATE_PER_MINUTE",
-    low=1,
-    high=1_000_000,
-)
-RECORD_ORDER = env.bool("RECORD_ORDER", default=False)
-POST_DEADLINE_S = 8
-LEASE_S = 20
-SENDER_THREADS = bounded(
-    env.int("SENDER_THREADS", default=8), name="SENDER_THREADS", low=1, high=64
-)
-
-Q_CLUSTER = {
-    "name": "mail",
-    "orm": "default",
-    "workers": bounded(
-        env.int("CLUSTER_WORKERS", default=2), name="CLUSTER_WORKERS", low=1, high=64
-    ),
-    "queue_limit": 4,
-    "bulk": 1,
-    "poll": 0.2,
-    "timeout": 45,
-    "retry": 300,
-    "max_attempts": 5,
-    "ack_failures": False,
-    "recycle": 1000,
-    "save_limit": -1,
-    "catch_up": False,
-    "sync": False,
-    "guard_cycle": 0.5,
-    "ALT_CLUSTERS": {"feedback": {"workers": 1}},
+]
+LOG_LEVEL = choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Its INFO tells each task; a task here is only a wake-up.
+    "loggers": {"django-q": {"level": "WARNING"}},
 }

@@ -1,4 +1,4 @@
-"""The project's paths: the admin, and the engine's at the root."""
+"""The paths of the whole site: the admin, and what the app answers."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -64,12 +64,12 @@ def load_past(
             rows.extend((person_id, member, n, s) for n, s in sorted(oldest.items()))
     if not rows:
         return {}
-    person, member, names, sinces = database.columns(rows, 4)
+    owners, members, names, sinces = database.columns(rows, 4)
     found: dict[int, list[PastEvent]] = defaultdict(list)
     for owner, event_id, event_name, occurred_at, properties in database.run(
         "past",
-        person=bigints(person),
-        member=bigints(member),
+        person=bigints(owners),
+        member=bigints(members),
         name=names,
         since=sinces,
         limit=PAST_LIMIT,

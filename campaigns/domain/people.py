@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
-from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -26,7 +25,6 @@ from campaigns.domain.states import (
 
 BUCKETS: Final = 10_000
 FAR: Final = datetime(9999, 1, 1, tzinfo=UTC)
-EMPTY: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def bucket_of(born_as: str) -> int:
@@ -47,7 +45,7 @@ class Person:
     email: str | None = None
     email_said_at: datetime | None = None
     email_trusted: bool = False
-    traits: Mapping[str, object] = EMPTY
+    traits: Mapping[str, object] = field(default_factory=dict)
     trait_times: Mapping[str, int] = field(default_factory=dict)
     time_zone: str = ""
     locale: str = ""

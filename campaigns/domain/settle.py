@@ -17,7 +17,7 @@ LONGEST_BACKOFF: Final = timedelta(hours=1)
 
 def backoff(attempt: int, retry_after: timedelta | None) -> timedelta:
     """Return how long to wait after that many attempts; the provider's wish first."""
-    own = min(FIRST_BACKOFF * 4 ** max(attempt - 1, 0), LONGEST_BACKOFF)
+    own = min(FIRST_BACKOFF * (1 << 2 * max(attempt - 1, 0)), LONGEST_BACKOFF)
     if retry_after is None:
         return own
     return min(max(retry_after, timedelta(0)), LONGEST_BACKOFF)

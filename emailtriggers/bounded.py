@@ -1,0 +1,115 @@
+"""Readers for settings: each refuses a bad value by the setting's name."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+SHORTEST_SECRET: Final = 50
+
+
+def bounded(value: int, *, name: str, low: int, high: int) -> int:
+    """Return value if it lies in [low, high].
+
+    Raises ImproperlyConfigured, naming the setting and its limits.
+    """
+    if not low <= value <= high:
+        raise ImproperlyConfigured(
+            f"{name} is {value}; it must be from {low} to {high}."
+        )
+    return value
+
+
+def integer(env: environ.Env, name: str, default: int, *, low: int, high: int) -> int:
+    """Read a whole number within its limits."""
+    try:
+        value = env.int(name, default=default)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} is {os.environ[name]!r}; it must be a whole number "
+            f"from {low} to {high}."
+        ) from None
+    return bounded(value, name=name, low=low, high=high)
+
+
+def boolean(env: environ.Env, name: str, *, default: bool) -> bool:
+    """Read yes or no; anything else is refused rather than taken as no."""
+    text = env.str(name, default="yes" if default else "no").strip().lower()
+    if text in {"1", "yes", "true", "on"}:
+        return True
+    if text in {"0", "no", "false", "off", ""}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {text!r}; it must be yes or no.")
+
+
+def choice(env: environ.Env, name: str, allowed: tuple[str, ...]) -> str:
+    """Read one of the allowed words; the first is the default."""
+    value = env.str(name, default=allowed[0])
+    if value not in allowed:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must be one of: {', '.join(allowed)}."
+        )
+    return str(value)
+
+
+def base_url(env: environ.Env, name: str, default: str) -> str:
+    """Read an http or https address without path, query or trailing slash."""
+    value = str(env.str(name, default=default)).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must look like https://mail.example.com."
+        )
+    if parts.path or parts.query or parts.fragment or parts.username:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; it must be scheme and host (and port) only."
+        )
+    return value
+
+
+def secret(env: environ.Env, name: str, *, keep_in: Path | None) -> str:
+    """Read a secret; without one, keep a generated one in a file of this machine.
+
+    keep_in None means production: the secret must be given.
+    """
+    value = str(env.str(name, default=""))
+    if not value and keep_in is not None:
+        value = _kept(keep_in)
+    if not value:
+        raise ImproperlyConfigured(
+            f"{name} is not set. With DATABASE_URL it must be given: for instance "
+            'the output of python -c "import secrets; print(secrets.token_urlsafe(64))".'
+        )
+    if len(value) < SHORTEST_SECRET:
+        raise ImproperlyConfigured(
+            f"{name} has {len(value)} characters; it needs {SHORTEST_SECRET} or more."
+        )
+    return value
+
+
+def keys(env: environ.Env, name: str) -> tuple[str, ...]:
+    """Read a comma-separated list of secrets, newest first; empty if unset."""
+    values = tuple(v.strip() for v in env.str(name, default="").split(",") if v.strip())
+    if any(len(v) < 32 for v in values):  # noqa: PLR2004 - 32 characters
+        raise ImproperlyConfigured(f"Each key in {name} needs 32 or more characters.")
+    return values
+
+
+def _kept(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        # Written aside and linked, so that two starting processes agree on one.
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(64))
+        try:
+            path.hardlink_to(aside)
+        except FileExistsError:
+            pass  # another process was first; its secret counts
+        finally:
+            aside.unlink()
+    return path.read_text().strip()
