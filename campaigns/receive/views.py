@@ -120,9 +120,10 @@ def post_events(request: HttpRequest, *, call: str) -> HttpResponse:
     source = source or _source_of(envelope.write_key)
     parsed = segment.read(envelope, received_at=clock.now())
     _take_allowance(request, source, parsed)
-    if parsed.events or parsed.rejected:
-        record(parsed.events, source=source, rejected=parsed.rejected)
-    return answers.taken(parsed.rejected)
+    if not (parsed.events or parsed.rejected):
+        return answers.taken()
+    recorded = record(parsed.events, source=source, rejected=parsed.rejected)
+    return answers.taken(recorded.refused)
 
 
 @door("GET")

@@ -23,7 +23,7 @@ def posted(body, **extra):
 
 def chunked(body):
     request = posted(b"")
-    del request.META["CONTENT_LENGTH"]
+    request.META.pop("CONTENT_LENGTH", None)
     request.META["HTTP_TRANSFER_ENCODING"] = "chunked"
     request.META["wsgi.input"] = io.BytesIO(body)
     return request
