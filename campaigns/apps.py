@@ -1,10 +1,10 @@
-"""The one Django app."""
+"""The app's registration with Django."""
 
 from django.apps import AppConfig
 
 
 class CampaignsConfig(AppConfig):
-    """Events, rules, journeys and mail."""
+    """Event-triggered e-mail: the app of which the packages are the stages."""
 
     name = "campaigns"
     verbose_name = "Campaigns"

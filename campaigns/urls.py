@@ -1,5 +1,7 @@
-"""Every public path of the engine."""
+"""What the app answers, stage by stage."""
 
-from campaigns.receive.urls import urlpatterns as receive_urls
+from django.urls import include, path
 
-urlpatterns = [*receive_urls]
+urlpatterns = [
+    path("", include("campaigns.receive.urls")),
+]

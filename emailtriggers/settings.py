@@ -10,10 +10,11 @@ import hmac
 import os
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from jinja2 import StrictUndefined
 
 from emailtriggers import embedded
 from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
@@ -192,7 +193,7 @@ TEMPLATES = [
             BASE_DIR / "templates" / "campaigns",
         ],
         "APP_DIRS": False,
-        "OPTIONS": {"autoescape": True, "undefined": "jinja2.StrictUndefined"},
+        "OPTIONS": {"autoescape": True, "undefined": StrictUndefined},
     },
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -219,6 +220,8 @@ STORAGES = {
 DATABASES = {
     "default": env.db_url_config(DATABASE_URL or embedded.url(EMBEDDED_PG_DIR))
 }
+# A socket's folder is written %2Fvar%2Frun in a URL.
+DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured(
         "DATABASE_URL must name a PostgreSQL, like postgresql://user:password@host/name."

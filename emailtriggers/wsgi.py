@@ -1,4 +1,4 @@
-"""The WSGI application. (Django by ASGI costs ten times as much a request.)"""
+"""The WSGI application; Django by ASGI costs ten times as much a request."""
 
 import os
 

@@ -1,39 +1,84 @@
-"""One real PostgreSQL for the whole run; each xdist worker has its own database."""
+"""A real PostgreSQL for every test that asks for a database.
+
+DATABASE_URL, if set, names the server; else one embedded server is started for
+the whole run (also under xdist: the controller starts it, each worker has a
+database of its own on it) and removed at its end.
+"""
 
 import os
 import shutil
 import tempfile
-import warnings
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from django.db import connections
 
-STARTED = "EMAILTRIGGERS_TEST_PG"
+from emailtriggers.postgres import Postgres
 
-
-def pytest_configure(config):
-    if os.environ.get("DATABASE_URL") or hasattr(config, "workerinput"):
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from emailtriggers.postgres import EmbeddedPostgres
-
-        folder = Path(tempfile.mkdtemp(prefix="et-pg-"))
-        server = EmbeddedPostgres(folder / "data")
-        folder.chmod(0o755)
-        server.start()
-        server.create_database("emailtriggers")
-    os.environ["DATABASE_URL"] = (
-        f"postgres://postgres@/emailtriggers?host={server.folder}"
-    )
-    config.stash[SERVER] = (server, folder)
+SOCKET_DIR = "EMAILTRIGGERS_TEST_SOCKET_DIR"
+# Power cuts are not tested; the rest of a crash needs no fsync.
+PARAMETERS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
 
 
-SERVER = pytest.StashKey()
+class _Server:
+    """The run's server, started when first asked for."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.postgres: Postgres | None = None
+
+    def socket_dir(self) -> str:
+        if SOCKET_DIR not in os.environ:
+            self.folder = Path(tempfile.mkdtemp(prefix="et-pg-"))
+            self.folder.chmod(0o711)
+            self.postgres = Postgres(
+                self.folder / "data", log=self.folder / "log", parameters=PARAMETERS
+            )
+            self.postgres.start()
+            os.environ[SOCKET_DIR] = str(self.postgres.socket_dir)
+        return os.environ[SOCKET_DIR]
+
+    def stop(self) -> None:
+        if self.postgres is None or self.folder is None:
+            return
+        self.postgres.stop()
+        shutil.rmtree(self.folder)
+        del os.environ[SOCKET_DIR]
 
 
-def pytest_unconfigure(config):
-    if SERVER in config.stash:
-        server, folder = config.stash[SERVER]
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+_server = _Server()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Under xdist, start the server before the workers inherit the environment."""
+    is_worker = hasattr(config, "workerinput")
+    many = getattr(config.option, "numprocesses", None)
+    if many and not is_worker and not os.environ.get("DATABASE_URL"):
+        _server.socket_dir()
+
+
+def pytest_unconfigure() -> None:
+    """Stop what this process started."""
+    _server.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings: None,
+) -> None:
+    """Point the tests' database at the run's server."""
+    if not os.environ.get("DATABASE_URL"):
+        connections["default"].settings_dict["HOST"] = _server.socket_dir()
+
+
+@pytest.fixture
+def database_url(transactional_db: None) -> str:
+    """Return the DATABASE_URL of this test's database, for processes of its own."""
+    at = connections["default"].settings_dict
+    login = quote(at["USER"] or "", safe="")
+    if at["PASSWORD"]:
+        login += ":" + quote(at["PASSWORD"], safe="")
+    port = f":{at['PORT']}" if at["PORT"] else ""
+    host = quote(at["HOST"] or "localhost", safe="")
+    return f"postgresql://{login}@{host}{port}/{at['NAME']}"
