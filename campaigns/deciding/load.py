@@ -18,7 +18,7 @@ from campaigns.domain.states import Arm, JourneyState, Kind, MessageState
 def lock_people(ids: Iterable[int]) -> list[Person]:
     """Lock these customers in the order of their ids; return those that exist."""
     rows = database.run("lock_people", ids=bigints(sorted(set(ids))))
-    return [_person(row) for row in rows]
+    return [person_of_row(row) for row in rows]
 
 
 def load_states(people: Sequence[Person], *, now: datetime) -> dict[int, State]:
@@ -96,7 +96,7 @@ def bigints(values: Iterable[Any]) -> list[Int8 | None]:
     return [None if v is None else Int8(v) for v in values]
 
 
-def _person(row: Row) -> Person:
+def person_of_row(row: Row) -> Person:
     return Person(
         id=row[0],
         born_as=row[1],

@@ -86,14 +86,23 @@ class Decision:
         key = int.from_bytes(address_hash[:8], "big", signed=True)
         database.run("lock_address", key=key)
 
-    def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
-        """Lock mails of locked people; return (customer, mail) by id."""
+    def load_mails(
+        self, ids: Iterable[int], *, owners: Mapping[int, int]
+    ) -> dict[int, tuple[int, Mail]]:
+        """Lock mails of locked people; return (person, mail) by id.
+
+        `owners` gives the surviving customer of the one that a mail names: what
+        was settled before a merge still names the other.
+        """
         found = {}
         for customer, mail in load.load_mails(ids):
-            found[mail.id] = (customer, mail)
-            if customer in self.before and mail.id not in self.states[customer].mails:
-                self.before[customer] = self.before[customer].with_mail(mail)
-                self.states[customer] = self.states[customer].with_mail(mail)
+            person = owners.get(customer, customer)
+            if person not in self.before:
+                raise Restart
+            found[mail.id] = (person, mail)
+            if mail.id not in self.states[person].mails:
+                self.before[person] = self.before[person].with_mail(mail)
+                self.states[person] = self.states[person].with_mail(mail)
         return found
 
     def ask(self, asked: Mapping[int, Iterable[Question]]) -> None:

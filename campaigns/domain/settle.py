@@ -117,7 +117,7 @@ def apply_settled(
     state = state.with_mail(settled)
     if settled.state is MessageState.QUEUED:
         return _back_in_queue(state, settled, now=now)
-    if before.state is not MessageState.SENDING:
+    if before.state not in (MessageState.SENDING, MessageState.CLAIMED):
         return state
     return after_mail(state, settled, rules, now=now)
 

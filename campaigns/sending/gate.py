@@ -1,0 +1,215 @@
+"""The gate: under the locks, look once more, and commit `sending` for what may go."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from psycopg.types.numeric import Int4
+
+from campaigns.deciding import database
+from campaigns.deciding.addresses import address_hash
+from campaigns.deciding.load import bigints
+from campaigns.deciding.suppressing import facts_for_addresses
+from campaigns.deciding.transaction import Decision, decide, roots
+from campaigns.deciding.triggers import load_triggers
+from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
+from campaigns.domain.mail import OutgoingEmail
+from campaigns.domain.matching import condition_questions
+from campaigns.domain.people import Mail, State
+from campaigns.domain.states import Kind, MessageState
+from campaigns.domain.steps import Trigger
+from campaigns.sending.claim import Claim
+from campaigns.sending.prepare import Prepared
+
+MARGIN_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A mail committed as `sending`: hand it over now, at most once."""
+
+    mail: int
+    token: UUID
+    customer: int
+    provider: int
+    email: OutgoingEmail
+
+
+def begin(claims: Sequence[Claim], prepared: Mapping[int, Prepared]) -> list[Begun]:
+    """Decide about claimed mails; return those that must now be handed over.
+
+    When this returns, `sending` is committed for each: a crash from here on
+    leaves `unknown`, never a second mail.
+    """
+    return decide(lambda decision: _begin(decision, claims, prepared))
+
+
+def _begin(
+    decision: Decision, claims: Sequence[Claim], prepared: Mapping[int, Prepared]
+) -> list[Begun]:
+    ours = _lock(decision, claims)
+    facts = _facts(decision, ours, prepared)
+    begun: list[Begun] = []
+    noted: list[dict[str, object]] = []
+    for person, mail in ours:
+        state = decision.states[person]
+        verdict = gate(
+            mail, state, facts.of(mail, state), decision.rules, now=decision.now
+        )
+        email = prepared[mail.id].email
+        addressed = _addressed(mail, state, prepared[mail.id], verdict)
+        state = state.with_mail(addressed)
+        decision.states[person] = apply_verdict(
+            state, addressed, verdict, decision.rules, now=decision.now
+        )
+        noted.append({"mail": mail.id, "problem": prepared[mail.id].problem})
+        if isinstance(verdict, Go) and email is not None and mail.token is not None:
+            facts.count(addressed)
+            begun.append(Begun(mail.id, mail.token, person, mail.provider, email))
+    _open_attempts(decision, begun, {mail.id: mail for _, mail in ours})
+    if noted:
+        decision.note("gate", {"mails": noted})
+    return begun
+
+
+def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]:
+    """Lock people, addresses, mails, in this order; return what is still ours."""
+    owner = roots(c.customer for c in claims)
+    decision.lock(set(owner.values()), addresses=address_hash)
+    found = decision.load_mails((c.id for c in claims), owners=owner)
+    alive = {
+        row[0]
+        for row in database.run(
+            "leases_left",
+            ids=bigints(c.id for c in claims),
+            tokens=[c.token for c in claims],
+            margin_s=MARGIN_S,
+        )
+    }
+    ours = []
+    for claim in claims:
+        if claim.id not in alive or claim.id not in found:
+            continue
+        person, mail = found[claim.id]
+        if mail.state is MessageState.CLAIMED and mail.token == claim.token:
+            ours.append((person, mail))
+    return ours
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What the gate reads under the locks, for a whole batch."""
+
+    triggers: Mapping[int, Trigger]
+    permissions: Mapping[int, GateFacts]
+    capped: Counter[bytes]
+    prepared: Mapping[int, Prepared]
+
+    def of(self, mail: Mail, state: State) -> GateFacts:
+        """Return the facts of one mail."""
+        made = self.prepared[mail.id]
+        key = address_hash(state.person.email) if state.person.email else b""
+        journey = state.journeys.get(mail.journey or 0)
+        return replace(
+            self.permissions[mail.id],
+            trigger=self.triggers.get(
+                journey.trigger.id if journey else 0, made.trigger
+            ),
+            capped=self.capped[key],
+            problem=made.problem,
+            context_moved=not made.agrees(mail, state),
+        )
+
+    def count(self, mail: Mail) -> None:
+        """Count a mail of this batch, for the cap of those behind it."""
+        if mail.kind is Kind.MARKETING and mail.address_hash is not None:
+            self.capped[mail.address_hash] += 1
+
+
+def _facts(
+    decision: Decision,
+    ours: Sequence[tuple[int, Mail]],
+    prepared: Mapping[int, Prepared],
+) -> _Facts:
+    journeys = [
+        j
+        for person, mail in ours
+        if (j := decision.states[person].journeys.get(mail.journey or 0))
+    ]
+    triggers = load_triggers(j.trigger for j in journeys)
+    decision.ask(
+        {
+            person: condition_questions(
+                decision.rules.versions[mail.version], now=decision.now
+            )
+            for person, mail in ours
+            if mail.version
+        }
+    )
+    return _Facts(
+        triggers={key: row.trigger for key, row in triggers.items()},
+        permissions=_permissions(decision, ours),
+        capped=_capped(decision, ours),
+        prepared=prepared,
+    )
+
+
+def _permissions(
+    decision: Decision, ours: Sequence[tuple[int, Mail]]
+) -> dict[int, GateFacts]:
+    asked = []
+    for person, mail in ours:
+        email = decision.states[person].person.email
+        version = decision.rules.versions.get(mail.version or 0)
+        topic = version.document.topic if version else None
+        asked.append((person, address_hash(email) if email else b"", topic))
+    answers = facts_for_addresses(asked, now=decision.now)
+    return {
+        mail.id: GateFacts(
+            trigger=Trigger("", {}, {}),
+            suppressed=suppressed,
+            subscribed=subscribed,
+            consented=consented,
+        )
+        for (_, mail), (suppressed, subscribed, consented) in zip(
+            ours, answers, strict=True
+        )
+    }
+
+
+def _capped(decision: Decision, ours: Sequence[tuple[int, Mail]]) -> Counter[bytes]:
+    policy = decision.rules.policy
+    emails = {decision.states[person].person.email for person, _ in ours}
+    hashes = [address_hash(e) for e in emails if e]
+    if policy.cap_messages is None or not hashes:
+        return Counter()
+    since = decision.now - timedelta(days=policy.cap_days)
+    rows = database.run("capped", hashes=hashes, since=since)
+    return Counter({bytes(row[0]): row[1] for row in rows})
+
+
+def _addressed(mail: Mail, state: State, made: Prepared, verdict: Verdict) -> Mail:
+    """Return the mail with the address and the context that it leaves with."""
+    email = state.person.email
+    if not isinstance(verdict, Go) or not email:
+        return mail
+    return replace(
+        mail, address=email, address_hash=address_hash(email), context=made.context
+    )
+
+
+def _open_attempts(
+    decision: Decision, begun: Sequence[Begun], mails: Mapping[int, Mail]
+) -> None:
+    if begun:
+        database.run(
+            "insert_attempts",
+            now=decision.now,
+            id=[b.token for b in begun],
+            message_id=bigints(b.mail for b in begun),
+            number=[Int4(mails[b.mail].attempt) for b in begun],
+            provider_id=bigints(b.provider for b in begun),
+        )
