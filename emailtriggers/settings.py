@@ -98,7 +98,7 @@ CLUSTER_HOST = env.str("CLUSTER_HOST", default=os.uname().nodename)[:40]
 # `every` holds seconds between runs of a task without a probe.
 CLUSTERS = {
     "mail": {
-        "probe": "campaigns.journeys.due.anything_due",
+        "probe": "campaigns.dispatch.due.anything_due",
         "task": "campaigns.tasks.drain_mail",
         "every": {"campaigns.tasks.housekeeping": 60},
     },

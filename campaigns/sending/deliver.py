@@ -5,11 +5,10 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
 
 from campaigns.domain.answers import Ambiguous, Answer, Refusal, Refused
 from campaigns.models import Provider as ProviderRow
@@ -33,7 +32,7 @@ def send_due() -> int:
 
     Returns how many were claimed.
     """
-    claims = claim(limit=settings.SENDER_THREADS)
+    claims = claim(limit=settings.CLUSTER_THREADS)
     if claims:
         send(claims)
     return len(claims)
@@ -44,20 +43,12 @@ def send(claims: Sequence[Claim]) -> None:
     begun = begin(claims, prepare(claims))
     started = _alive_for()
     providers = _providers(begun)
-    futures = [
-        _pool().submit(_hand_over, b, providers[b.provider], started) for b in begun
-    ]
-    for future in futures:
-        future.result()
-
-
-def _hand_over(begun: Begun, provider: Provider, started: float) -> None:
-    """POST one mail and settle it; whatever happens in the POST is an answer."""
-    try:
-        answer = _post(begun, provider, started)
-        settle(begun.customer, begun.mail, begun.token, answer)
-    finally:
-        connection.close()
+    futures = {
+        _pool().submit(_post, b, providers[b.provider], started): b for b in begun
+    }
+    for future in as_completed(futures):
+        sent = futures[future]
+        settle(sent.customer, sent.mail, sent.token, future.result())
 
 
 def _post(begun: Begun, provider: Provider, started: float) -> Answer:
@@ -94,6 +85,6 @@ def _pool() -> ThreadPoolExecutor:
         if pid not in _pools:
             _pools.clear()
             _pools[pid] = ThreadPoolExecutor(
-                settings.SENDER_THREADS, thread_name_prefix="sender"
+                settings.CLUSTER_THREADS, thread_name_prefix="sender"
             )
         return _pools[pid]
