@@ -8,8 +8,8 @@ from typing import Final
 
 import idna
 
-MAX_LOCAL_BYTES: Final = 64
-MAX_ADDRESS_BYTES: Final = 254
+MAX_LOCAL: Final = 64
+MAX_ADDRESS: Final = 254
 MAX_LABEL: Final = 63
 HASH_BYTES: Final = 16
 
@@ -39,8 +39,8 @@ def normalise(address: str) -> str:
 
 def validate(address: str) -> str:
     """Return the normalised address; raise AddressInvalid unless mail can go to it."""
-    if len(address) > 4 * MAX_ADDRESS_BYTES:
-        raise AddressInvalid(f"is longer than {MAX_ADDRESS_BYTES} characters")
+    if len(address) > 4 * MAX_ADDRESS:
+        raise AddressInvalid(f"is longer than {MAX_ADDRESS} characters")
     text = address.strip(" ")
     _check_characters(text)
     if text.count("@") != 1:
@@ -49,8 +49,8 @@ def validate(address: str) -> str:
     _check_local(local)
     _check_domain(_ascii_domain(domain.lower()))
     found = normalise(text)
-    if len(found) > MAX_ADDRESS_BYTES:
-        raise AddressInvalid(f"is longer than {MAX_ADDRESS_BYTES} characters")
+    if len(found) > MAX_ADDRESS:
+        raise AddressInvalid(f"is longer than {MAX_ADDRESS} characters")
     return found
 
 
@@ -99,8 +99,8 @@ def _check_characters(text: str) -> None:
 def _check_local(local: str) -> None:
     if not local:
         raise AddressInvalid("has nothing before the @")
-    if len(local) > MAX_LOCAL_BYTES:
-        raise AddressInvalid(f"has more than {MAX_LOCAL_BYTES} characters before the @")
+    if len(local) > MAX_LOCAL:
+        raise AddressInvalid(f"has more than {MAX_LOCAL} characters before the @")
     if not local.isascii():
         raise AddressInvalid("has a letter before the @ that few mail servers take")
     if not _LOCAL.fullmatch(local):
@@ -115,7 +115,7 @@ def _check_domain(domain: str | None) -> None:
     labels = domain.split(".")
     if len(labels) < 2:
         raise AddressInvalid("has a domain without a dot")
-    if len(domain) > MAX_ADDRESS_BYTES or not all(map(_is_label, labels)):
+    if not all(map(_is_label, labels)):
         raise AddressInvalid("has no valid domain after the @")
     if labels[-1].isdigit():
         raise AddressInvalid("has a number where the domain's ending should be")

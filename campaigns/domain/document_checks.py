@@ -41,10 +41,10 @@ def check_document(doc: Document) -> Found:
 def _kind(doc: Document) -> Found:
     if doc.kind == "marketing" and doc.topic is None:
         yield Problem("topic", "is missing: marketing mail needs a topic")
+    elif doc.topic is None and doc.topic_opt_in:
+        yield Problem("topic_opt_in", "must be false where there is no topic")
     if doc.kind == "transactional" and doc.holdout:
         yield Problem("holdout", "must be 0: transactional mail is for everybody")
-    if doc.topic_opt_in and doc.topic is None:
-        yield Problem("topic_opt_in", "must be false where there is no topic")
 
 
 def _trigger(doc: Document) -> Found:

@@ -91,7 +91,8 @@ def _list(kind: Any, meta: Meta | None, obj: object, at: str) -> Found:
 
 def _plain(kind: type, meta: Meta | None, obj: object, at: str) -> Found:
     if type(obj) is not kind:
-        yield Problem(at, f"must be {_WORDS[kind]}, not {type_word(obj)}")
+        decimals = " with decimals" if isinstance(obj, float) else ""
+        yield Problem(at, f"must be {_WORDS[kind]}, not {type_word(obj)}{decimals}")
     elif meta and isinstance(obj, int):
         if not _within(obj, meta):
             yield Problem(at, f"must be {_WORDS[kind]} {_range(meta)}")
@@ -100,7 +101,7 @@ def _plain(kind: type, meta: Meta | None, obj: object, at: str) -> Found:
 
 
 def _text(meta: Meta, text: str, at: str) -> Found:
-    if meta.pattern and not re.search(meta.pattern, text):
+    if meta.pattern and not re.fullmatch(meta.pattern, text):
         yield Problem(at, "must be a time of day such as 09:00")
     elif meta.min_length and len(text) < meta.min_length:
         yield Problem(at, "must not be empty")
