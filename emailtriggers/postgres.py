@@ -194,7 +194,7 @@ class Postgres:
             "--builtin-locale=C.UTF-8",
         ]
         made = subprocess.run(  # noqa: S603 - our own binary and arguments
-            command, capture_output=True, text=True, check=False, **_as_user()
+            command, capture_output=True, text=True, check=False, user=_as_user()
         )
         if made.returncode != 0:
             raise PostgresBroken(
@@ -237,7 +237,7 @@ class Postgres:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in the terminal is not for it
                 preexec_fn=self._dies_with_us,
-                **_as_user(),
+                user=_as_user(),
             )
 
     def _wait(self, mark: int, say: Callable[[str], None]) -> None:
@@ -330,8 +330,8 @@ def _uid() -> int:
     return pwd.getpwnam(SYSTEM_USER).pw_uid
 
 
-def _as_user() -> dict[str, int]:
-    return {"user": _uid()} if os.geteuid() == 0 else {}
+def _as_user() -> int | None:
+    return _uid() if os.geteuid() == 0 else None
 
 
 def _own(folder: Path) -> None:
