@@ -231,6 +231,8 @@ class _Reader:
         if not where and field in _EXACT_PATHS:
             return
         if any(field.startswith(p) and len(field) > len(p) for p in prefixes):
+            if "" in field.split("."):
+                self.fault(at, "must not be empty between its dots")
             return
         known = ", ".join(f"{prefix}<name>" for prefix in prefixes)
         more = "" if where else ", event.name or journey.woken_by"

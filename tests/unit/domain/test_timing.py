@@ -166,14 +166,17 @@ def test_around_a_change_of_the_clocks_the_first_open_minute_is_found(
     assert found == wanted
 
 
-@pytest.mark.parametrize("name", zones())
-def test_in_every_zone_of_the_world_a_year_of_mornings_is_a_year_of_mornings(name):
-    zone = ZoneInfo(name)
-    at = utc("2026-01-01T12:00")
+def test_in_every_zone_of_the_world_a_year_of_mornings_is_a_year_of_mornings():
     window = Window(weekdays=EVERY_DAY, start="09:00", end="09:30")
-    for _ in range(13):
-        at = due_at(at, span(30, "days"), window, None, zone)
-        assert at.astimezone(zone).strftime("%H:%M") == "09:00"
+    wrong = set()
+    for name in zones():
+        zone, at = ZoneInfo(name), utc("2026-01-01T12:00")
+        for _ in range(13):
+            at = due_at(at, span(30, "days"), window, None, zone)
+            if at.astimezone(zone).strftime("%H:%M") != "09:00":
+                wrong.add(name)
+    assert len(zones()) > 400
+    assert wrong == set()
 
 
 @settings(deadline=None)
