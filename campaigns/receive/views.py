@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import psycopg
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -76,6 +77,10 @@ def _answer(view: View, request: HttpRequest, kwargs: dict[str, str]) -> HttpRes
         return error.response
     except BadBody as error:
         return answers.refused(400, error.code, error.message)
+    except DisallowedHost:
+        return answers.refused(
+            400, "unknown_host", "The Host header is not one of ALLOWED_HOSTS."
+        )
     except _AWAY as error:
         logger.warning("database away: %s", error)
         # Tells Django to test this thread's connection before using it again.
