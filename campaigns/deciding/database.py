@@ -5,12 +5,17 @@ cursor on the same connection prepares once and shares the transaction.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from psycopg.adapt import Loader
 
 from campaigns.sql import load
+
+if TYPE_CHECKING:
+    from psycopg.abc import Buffer
 
 Row = tuple[Any, ...]
 
@@ -35,7 +40,15 @@ def count(name: str, /, **params: object) -> int:
 
 def _cursor() -> "psycopg.Cursor[Row]":
     connection.ensure_connection()
-    return psycopg.Cursor(connection.connection)
+    cursor = psycopg.Cursor(connection.connection)
+    # Django leaves jsonb as text for its own fields to decode.
+    cursor.adapters.register_loader("jsonb", _JsonbLoader)
+    return cursor
+
+
+class _JsonbLoader(Loader):
+    def load(self, data: "Buffer") -> object:
+        return msgspec.json.decode(bytes(data))
 
 
 def is_away(error: BaseException) -> bool:

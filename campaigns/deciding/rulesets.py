@@ -8,7 +8,7 @@ from campaigns.deciding import database
 from campaigns.domain.documents import Document, parse_document
 from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.states import RuleStatus
-from campaigns.models import Company, Rule, RuleVersion, Sender
+from campaigns.models import Company, IngestState, Rule, RuleVersion, Sender, Topic
 
 RULESET_LOCK: Final = 7_301_001
 
@@ -47,6 +47,20 @@ def at(number: int) -> Ruleset:
     if found is None or found.number != number:
         found = _latest = _compile(number)
     return found
+
+
+def published(version: int) -> Version | None:
+    """Return a version by its id, without a lock: versions never change."""
+    if _latest is not None and version in _latest.versions:
+        return _latest.versions[version]
+    number = IngestState.objects.values_list("ruleset", flat=True).get(pk=1)
+    return at(number).versions.get(version)
+
+
+def topic_name(topic: int) -> str:
+    """Return what the topic is called in mails; '' if it is gone."""
+    found = Topic.objects.filter(pk=topic).values_list("name", flat=True).first()
+    return found or ""
 
 
 def forget() -> None:

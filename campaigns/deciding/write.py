@@ -109,9 +109,12 @@ Owned = Mapping[int, tuple[int, Journey]]
 def _journeys(old: Owned, new: Owned, *, now: datetime) -> None:
     born = [v for k, v in new.items() if k not in old]
     moved = [(old[k][1], v) for k, v in new.items() if k in old and old[k] != v]
-    moved.sort(key=lambda pair: (pair[1][1].is_open, pair[1][1].id))
-    if moved:
-        _update_journeys(moved)
+    # What ended first, in a statement of its own: another may take its place in
+    # journey_one_open, which is checked row by row.
+    for is_open in (False, True):
+        some = [pair for pair in moved if pair[1][1].is_open is is_open]
+        if some:
+            _update_journeys(sorted(some, key=lambda pair: pair[0].id))
     if born:
         _insert_journeys(sorted(born, key=lambda v: (v[1].is_open, v[1].id)))
     _timers(old, new)

@@ -16,6 +16,7 @@ from campaigns.domain.conditions import PastEvent
 from campaigns.domain.states import (
     OPEN_JOURNEY,
     STOPPABLE,
+    UNSETTLED,
     Arm,
     JourneyState,
     Kind,
@@ -241,6 +242,7 @@ class State:
                 if m.journey == journey.id
                 and m.step == journey.step
                 and m.revision == journey.revision
+                and m.state in UNSETTLED
                 and m.redriven_at is None
             ),
             None,

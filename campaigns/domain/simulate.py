@@ -102,6 +102,7 @@ class World:
     choices: dict[tuple[int, int], bool] = field(default_factory=dict)
     seen: set[tuple[int, str]] = field(default_factory=set)
     problem: Callable[[Mail, State], str] = lambda _mail, _state: ""
+    moved: Callable[[Mail], bool] = lambda _mail: False
     intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
@@ -138,10 +139,10 @@ class World:
             case Choose(person, topic, subscribed, _):
                 self.choices[self._root(person), topic] = subscribed
             case Due(now, journeys):
-                for journey in self._due(now) if journeys is None else journeys:
+                for journey in self.due(now) if journeys is None else journeys:
                     self._advance(journey, now=now)
             case Gate(now, mails):
-                for mail in self._queued(now) if mails is None else mails:
+                for mail in self.queued(now) if mails is None else mails:
                     self._gate(mail, now=now)
             case Settle(now, mails, answer):
                 for mail in self._sending() if mails is None else mails:
@@ -181,7 +182,8 @@ class World:
                 cause = {"reason": "rule_archived"}
                 self.put(stop(state, rule=given.archived, cause=cause, now=given.now))
 
-    def _due(self, now: datetime) -> list[int]:
+    def due(self, now: datetime) -> list[int]:
+        """Return the journeys whose timers are due, the oldest first."""
         due = [
             (j.due_at, j.id)
             for s in self.people()
@@ -190,7 +192,8 @@ class World:
         ]
         return [journey for _, journey in sorted(due)]
 
-    def _queued(self, now: datetime) -> list[int]:
+    def queued(self, now: datetime) -> list[int]:
+        """Return the mails that may leave the queue, the oldest first."""
         ready = [
             (m.not_before, m.id)
             for s in self.people()
@@ -258,6 +261,7 @@ class World:
             consented=choice is True,
             capped=self._capped(address, now=now),
             problem=self.problem(mail, state),
+            context_moved=self.moved(mail),
         )
 
     def _capped(self, address: str, *, now: datetime) -> int:

@@ -56,16 +56,17 @@ def _begin(
     noted: list[dict[str, object]] = []
     for person, mail in ours:
         state = decision.states[person]
-        verdict = gate(
-            mail, state, facts.of(mail, state), decision.rules, now=decision.now
-        )
+        known = facts.of(mail, state)
+        verdict = gate(mail, state, known, decision.rules, now=decision.now)
         email = prepared[mail.id].email
         addressed = _addressed(mail, state, prepared[mail.id], verdict)
         state = state.with_mail(addressed)
         decision.states[person] = apply_verdict(
             state, addressed, verdict, decision.rules, now=decision.now
         )
-        noted.append({"mail": mail.id, "problem": prepared[mail.id].problem})
+        noted.append(
+            {"mail": mail.id, "problem": known.problem, "moved": known.context_moved}
+        )
         if isinstance(verdict, Go) and email is not None and mail.token is not None:
             facts.count(addressed)
             begun.append(Begun(mail.id, mail.token, person, mail.provider, email))
@@ -120,7 +121,8 @@ class _Facts:
             ),
             capped=self.capped[key],
             problem=made.problem,
-            context_moved=not made.agrees(mail, state),
+            context_moved=not made.agrees(mail, state)
+            or (made.email is None and not made.problem),
         )
 
     def count(self, mail: Mail) -> None:

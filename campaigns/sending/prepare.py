@@ -1,10 +1,8 @@
 """Render claimed mails before any lock is taken; the gate checks that it still holds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
-
-from django.conf import settings
 
 from campaigns.deciding import database, rulesets
 from campaigns.deciding.addresses import address_hash
@@ -14,11 +12,13 @@ from campaigns.deciding.triggers import GONE, TriggerRow, load_triggers
 from campaigns.domain.liquid import TemplateInvalid, context_of
 from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.people import EventRef, Mail, Person, State
+from campaigns.domain.ruleset import Version
 from campaigns.domain.states import Kind
 from campaigns.domain.steps import Trigger
 from campaigns.models import Sender
-from campaigns.rendering.compose import MailParts, compose
+from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
+from campaigns.rendering.parts import MailParts, Sources
 from campaigns.sending.claim import Claim
 
 
@@ -103,31 +103,106 @@ def _prepare(
         trigger_id=row.trigger.id if row.trigger else None,
         facts=person.facts,
     )
+    if not person.email:
+        return made
     version = rulesets.published(row.version) if row.version else None
     sender = senders.get(version.document.sender) if version else None
-    if row.subject is None or version is None or sender is None:
-        missing = "template" if row.subject is None else "sender"
-        return _with(made, problem=f"The {missing} of this mail no longer exists.")
-    topic = version.document.topic
-    key = address_hash(person.email) if person.email else b""
-    link = unsubscribe_url(row.id, person.id, topic, key)
-    context = context_of(
-        customer=person.facts,
-        event_name=found.trigger.name,
-        properties=found.trigger.properties,
-        context=found.trigger.context,
-        occurred_at=found.occurred_at,
-        extra={
-            "journey": {"woken_by": row.woken_by},
-            "unsubscribe_url": link,
-            "sender": {"name": sender.from_name, "address": sender.postal_address},
-            "company": sender.company_name,
-        },
-    )
+    problem = _missing(row, version, sender, found)
+    if problem or version is None or sender is None or found.occurred_at is None:
+        return replace(made, problem=problem)
     try:
-        email = compose(
-            _parts(row, person, sender, version.document.name, context, link)
+        context = context_of(
+            customer=person.facts,
+            event_name=found.trigger.name,
+            properties=found.trigger.properties,
+            context=found.trigger.context,
+            occurred_at=found.occurred_at,
+            extra={"journey": {"woken_by": row.woken_by}},
         )
+        email = compose(_parts(row, person, sender, version, context))
     except TemplateInvalid as error:
-        return _with(made, problem=str(error), context=context)
-    return _with(made, email=email, context=context)
+        return replace(made, problem=str(error))
+    return replace(made, email=email, context=context)
+
+
+def _missing(
+    row: _Row, version: Version | None, sender: Sender | None, found: TriggerRow
+) -> str:
+    """Return what the mail lacks, in a sentence for people; '' if nothing."""
+    if row.subject is None:
+        return "The template of this mail no longer exists."
+    if version is None:
+        return "The rule version of this mail no longer exists."
+    if sender is None:
+        return "The sender of this mail no longer exists."
+    if found.occurred_at is None:
+        return "The event that this mail speaks of is no longer kept."
+    return ""
+
+
+def _parts(
+    row: _Row,
+    person: Person,
+    sender: Sender,
+    version: Version,
+    context: Mapping[str, object],
+) -> MailParts:
+    doc = version.document
+    email = person.email or ""
+    marketing = row.kind is not Kind.TRANSACTIONAL
+    link = unsubscribe_url(row.id, person.id, doc.topic, address_hash(email))
+    return MailParts(
+        sources=Sources(
+            version=row.template_version,
+            subject=row.subject or "",
+            preheader=row.preheader,
+            html=row.html,
+            text=row.text,
+        ),
+        context=context,
+        kind=row.kind,
+        message_id=row.id,
+        token=str(row.token),
+        to_email=email,
+        to_name=_name_of(person),
+        from_email=sender.from_email,
+        from_name=sender.from_name,
+        reply_to=sender.reply_to,
+        company=sender.company_name,
+        postal_address=sender.postal_address,
+        topic_id=doc.topic,
+        topic_name=rulesets.topic_name(doc.topic) if doc.topic else "",
+        unsubscribe_url=link if marketing else "",
+        list_domain=sender.from_email.rpartition("@")[2],
+        campaign=f"rule-{version.rule}",
+        language=person.locale or "en",
+    )
+
+
+def _name_of(person: Person) -> str:
+    """Return the name for the To line, of the usual traits; '' if none is known."""
+    for trait in ("name", "first_name", "firstName"):
+        value = person.traits.get(trait)
+        if isinstance(value, str) and value.strip():
+            return value.strip()[:100]
+    return ""
+
+
+def _row(row: database.Row) -> _Row:
+    trigger = EventRef(row[12], row[13], row[14]) if row[12] is not None else None
+    return _Row(
+        id=row[0],
+        customer=row[1],
+        version=row[2],
+        template_version=row[3],
+        kind=Kind(row[4]),
+        step=row[5],
+        variant=row[6],
+        token=row[7],
+        subject=row[8],
+        preheader=row[9] or "",
+        html=row[10] or "",
+        text=row[11] or "",
+        trigger=trigger,
+        woken_by=row[15],
+    )

@@ -1,5 +1,4 @@
 -- Move journeys of locked customers from the state that was read. By primary key.
--- Ended ones come first, so that another may take their place in journey_one_open.
 UPDATE campaigns_journey j SET
   customer_id = v.customer_id, trigger_id = v.trigger_id,
   trigger_received_at = v.trigger_received_at,

@@ -1,0 +1,221 @@
+"""Histories that hypothesis makes: rules, and what happens to customers, in order."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from campaigns.domain.events import EventType, IncomingEvent
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+NAMES = ("Viewed", "Carted", "Bought", "Opened", "Left")
+USERS = ("u0", "u1", "u2", "u3")
+DEVICES = ("d0", "d1", "d2", "d3")
+KEYS = ("k0", "k1")
+ADDRESSES = ("a@example.com", "b@example.com", "c@example.com")
+
+
+@dataclass(frozen=True)
+class Post:
+    """A batch of events, (number, event) each; the number makes the message id."""
+
+    events: tuple[IncomingEvent, ...]
+    public: bool = False
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes."""
+
+    by: timedelta
+
+
+@dataclass(frozen=True)
+class Do:
+    """One of: advance, begin, settle, pause, resume, archive, suppress, choose."""
+
+    what: str
+    number: int = 0
+    flag: bool = False
+
+
+def minutes(amount):
+    return {"amount": amount, "unit": "minutes"}
+
+
+DELAYS = st.sampled_from([0, 10, 60, 120]).map(minutes)
+CONDITIONS = st.one_of(
+    st.none(),
+    st.none(),
+    st.sampled_from(
+        [
+            {"field": "event.properties.total", "op": "gte", "value": 50},
+            {"field": "customer.plan", "op": "ne", "value": "gold"},
+            {"did": "Viewed", "op": "at_least", "times": 2, "within": minutes(180)},
+            {"did": "Bought", "op": "at_most", "times": 1, "within": minutes(600)},
+        ]
+    ),
+)
+
+
+@st.composite
+def steps(draw, template):
+    waits = draw(st.sampled_from([None, None, None, "Opened", "Left"]))
+    own = draw(CONDITIONS)
+    variants = [_variant("A", own, template)]
+    if draw(st.booleans()):
+        variants.append(_variant("B", None, template))
+    if draw(st.booleans()):
+        variants.append({**_variant("F", None, template), "fallback": True})
+    return {
+        "delay": minutes(0) if waits else draw(DELAYS),
+        "wait_for": {"events": [waits], "timeout": minutes(draw(st.sampled_from([10, 60])))} if waits else None,
+        "window": draw(
+            st.sampled_from(
+                [
+                    None,
+                    None,
+                    {"weekdays": [0, 1, 2, 3, 4], "start": "09:00", "end": "17:00"},
+                ]
+            )
+        ),
+        "quiet": None,
+        "variants": variants,
+        "expires_after": draw(st.sampled_from([None, None, minutes(30)])),
+    }
+
+
+def _variant(name, condition, template):
+    return {
+        "name": name,
+        "condition": condition,
+        "weight": 1,
+        "template_version": template,
+        "fallback": False,
+    }
+
+
+@st.composite
+def documents(draw, *, rule, topic, sender, template):
+    marketing = draw(st.booleans())
+    trigger = draw(st.sampled_from(NAMES[:3]))
+    leaves = draw(st.sampled_from([None, "Bought", "Left"]))
+    return {
+        "schema": 1,
+        "rule": rule,
+        "version": 1,
+        "name": f"rule {rule}",
+        "kind": "marketing" if marketing else "transactional",
+        "topic": topic if marketing else None,
+        "topic_opt_in": False,
+        "sender": sender,
+        "salt": f"salt{rule}",
+        "trigger": {
+            "events": [trigger],
+            "sources": None,
+            "public": draw(st.booleans()),
+        },
+        "condition": draw(CONDITIONS),
+        "cooldown": draw(
+            st.sampled_from(
+                [
+                    None,
+                    {"duration": minutes(60), "key": None},
+                    {"duration": minutes(90), "key": "cart"},
+                ]
+            )
+        ),
+        "exit": {"events": [leaves], "key": draw(st.sampled_from([None, "cart"]))}
+        if leaves and leaves != trigger
+        else None,
+        "retrigger": draw(st.sampled_from(["ignore", "restart", "restart"])),
+        "freshness": draw(st.sampled_from([None, minutes(240)])),
+        "holdout": draw(st.sampled_from([0, 3000, 6000])) if marketing else 0,
+        "goal": draw(
+            st.sampled_from([None, {"event": "Bought", "window": minutes(300)}])
+        ),
+        "steps": draw(st.lists(steps(template), min_size=1, max_size=2)),
+    }
+
+
+@st.composite
+def events(draw, moment, number):
+    kind = draw(st.sampled_from(["track"] * 6 + ["identify"] * 3 + ["alias"]))
+    user = draw(st.sampled_from(USERS))
+    device = draw(st.sampled_from(DEVICES))
+    who = draw(st.sampled_from(["user", "device", "device", "both"]))
+    late = draw(st.sampled_from([0, 0, 0, 5, 45, 130, 300]))
+    occurred = moment - timedelta(minutes=late, microseconds=number)
+    common = {
+        "message_id": f"m{number}",
+        "occurred_at": occurred,
+        "user_id": user if who != "device" or kind == "alias" else None,
+        "anonymous_id": device if who != "user" and kind != "alias" else None,
+    }
+    if kind == "alias":
+        previous = draw(st.sampled_from(USERS + DEVICES))
+        return IncomingEvent(type=EventType.ALIAS, previous_id=previous, **common)
+    if kind == "identify":
+        traits = {"plan": draw(st.sampled_from(["gold", "free"]))}
+        if draw(st.booleans()):
+            traits["email"] = draw(st.sampled_from(ADDRESSES))
+        if draw(st.booleans()):
+            traits["time_zone"] = "Asia/Tokyo"
+        return IncomingEvent(type=EventType.IDENTIFY, traits=traits, **common)
+    return IncomingEvent(
+        type=EventType.TRACK,
+        name=draw(st.sampled_from(NAMES)),
+        properties={
+            "cart": draw(st.sampled_from(KEYS)),
+            "total": draw(st.sampled_from([10, 60])),
+        },
+        **common,
+    )
+
+
+WORK = ["advance", "advance", "begin", "begin", "settle"]
+STOPS = ["pause", "resume", "resume", "suppress", "choose", "archive"]
+
+
+@st.composite
+def operations(draw, *, size):
+    """Return a list of operations; times are minutes after START."""
+    moment, number, made = START, 0, []
+    posted: list[IncomingEvent] = []
+    for user, address in zip(USERS[:2], ADDRESSES[:2], strict=True):
+        made.append(Post((_identified(user, address, moment, number),)))
+        number += 1
+    for _ in range(size):
+        kind = draw(
+            st.sampled_from(["post"] * 6 + ["pass"] * 2 + ["work"] * 6 + ["stop"])
+        )
+        if kind == "pass":
+            by = timedelta(minutes=draw(st.sampled_from([1, 15, 70, 130, 700])))
+            moment += by
+            made.append(Pass(by))
+        elif kind == "post":
+            batch = []
+            for _ in range(draw(st.integers(1, 3))):
+                if posted and draw(st.integers(0, 7)) == 0:
+                    batch.append(draw(st.sampled_from(posted)))
+                    continue
+                batch.append(draw(events(moment, number)))
+                number += 1
+            posted += batch
+            made.append(Post(tuple(batch), draw(st.integers(0, 5)) == 0))
+        elif kind == "work":
+            made.append(Do(draw(st.sampled_from(WORK)), draw(st.integers(0, 5))))
+        else:
+            what = draw(st.sampled_from(STOPS))
+            made.append(Do(what, draw(st.integers(0, 5)), draw(st.booleans())))
+    return made
+
+
+def _identified(user, address, moment, number):
+    return IncomingEvent(
+        type=EventType.IDENTIFY,
+        message_id=f"m{number}",
+        user_id=user,
+        traits={"email": address},
+        occurred_at=moment - timedelta(microseconds=number + 1),
+    )

@@ -1,0 +1,143 @@
+"""The keel: whatever happens, the live engine equals the simulated one (invariant 8).
+
+KEEL_EXAMPLES sets how many histories are tried; KEEL_SEED reproduces a run.
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from campaigns.deciding import clock
+from tests.keel.histories import Post, documents, operations
+from tests.keel.live import Live, TickingClock, prepare_setting
+from tests.keel.replay import Names, Simulated, differences, live_rows, simulated_rows
+
+EXAMPLES = int(os.environ.get("KEEL_EXAMPLES", "60"))
+PHASES = (
+    tuple(Phase)
+    if os.environ.get("KEEL_SHRINK", "1") == "1"
+    else (Phase.explicit, Phase.reuse, Phase.generate)
+)
+SHARES = ("merge", "restart_after_queueing", "exit", "pause", "holdout", "late")
+seen: Counter = Counter()
+
+
+@st.composite
+def histories(draw, size=(10, 40)):
+    amount = draw(st.integers(1, 4))
+
+    def documents_for(topic, sender, template):
+        return [
+            draw(documents(rule=n + 1, topic=topic, sender=sender, template=template))
+            for n in range(amount)
+        ]
+
+    drawn = documents_for(1, 1, 1)
+    return drawn, draw(operations(size=draw(st.integers(*size))))
+
+
+def placed(drawn):
+    """Return a maker of the drawn documents with the rows' real ids."""
+
+    def documents_for(topic, sender, template):
+        made = json.loads(json.dumps(drawn))
+        for document in made:
+            document["sender"] = sender
+            document["topic"] = topic if document["topic"] else None
+            for step in document["steps"]:
+                for variant in step["variants"]:
+                    variant["template_version"] = template
+        return made
+
+    return documents_for
+
+
+def posted_events(setting, made):
+    found = {}
+    for operation in made:
+        if isinstance(operation, Post):
+            source = setting.public if operation.public else setting.source
+            for event in operation.events:
+                found.setdefault((source.id, event.message_id), event)
+    return found
+
+
+def count_what_happened(setting, made, live):
+    ends = Counter(j["state"] for j in live["journeys"].values())
+    seen["histories"] += 1
+    seen["merge"] += any(name != root for name, root in _merged(live))
+    seen["restart_after_queueing"] += any(
+        m["reason"] == "restarted" for m in live["mails"].values()
+    )
+    seen["exit"] += ends["exited"] > 0
+    seen["pause"] += any(getattr(o, "what", "") == "pause" for o in made)
+    seen["holdout"] += any(j["arm"] == "control" for j in live["journeys"].values())
+    seen["late"] += _late(setting, made)
+    seen["sent"] += sum(m["state"] == "sent" for m in live["mails"].values())
+    seen["journeys"] += len(live["journeys"])
+    for mail in live["mails"].values():
+        seen[f"mail {mail['state']} {mail['reason']}"] += 1
+
+
+def _merged(live):
+    from campaigns.models import Customer
+
+    return Customer.objects.exclude(merged_into=None).values_list("pk", "merged_into")
+
+
+def _late(setting, made):
+    newest = None
+    for operation in made:
+        if isinstance(operation, Post):
+            for event in operation.events:
+                if newest is not None and event.occurred_at < newest:
+                    return True
+                newest = event.occurred_at
+    return False
+
+
+def compare(setting, made, now):
+    names = Names()
+    live = live_rows(names, now)
+    simulated = Simulated(setting, posted_events(setting, made))
+    simulated.replay()
+    found = differences(live, simulated_rows(simulated), now)
+    assert not found, "\n".join(found[:5])
+    return live
+
+
+@pytest.mark.keel
+@pytest.mark.django_db(transaction=True)
+def test_live_equals_simulated_one_after_another(settings_recording):
+    seen.clear()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        phases=PHASES,
+    )
+    @given(histories())
+    def run(history):
+        drawn, made = history
+        setting = prepare_setting(placed(drawn))
+        ticking = TickingClock()
+        with clock.use(ticking):
+            live = Live(setting, ticking)
+            for operation in made:
+                live.run(operation)
+            rows = compare(setting, made, ticking.now())
+        count_what_happened(setting, made, rows)
+
+    run()
+    report = dict(seen)
+    if out := os.environ.get("KEEL_REPORT"):
+        Path(out).write_text(json.dumps(report, indent=1))
+    for share in SHARES:
+        assert report.get(share, 0) >= report["histories"] * 0.1, (share, report)
