@@ -29,7 +29,7 @@ def normalise(address: str) -> str:
     dots or plus signs. Never raises: what is no address stays as it is, in
     lower case.
     """
-    text = unicodedata.normalize("NFC", address.strip()).lower().strip()
+    text = unicodedata.normalize("NFC", address.strip().lower()).strip()
     local, at, domain = text.rpartition("@")
     if not at:
         return text

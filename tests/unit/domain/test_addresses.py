@@ -20,6 +20,12 @@ def test_normalising_twice_is_normalising_once(text):
     assert normalise(normalise(text)) == normalise(text)
 
 
+@pytest.mark.parametrize("letter", "\u03aa\u03ab\u1fbc\u1fcc\u1ffcİẞΣ")
+def test_normalising_is_stable_where_only_the_small_letter_takes_the_accent(letter):
+    once = normalise(f"{letter}\u0301@example.com")
+    assert normalise(once) == once
+
+
 @given(anything | st.emails())
 def test_a_valid_address_is_its_own_normal_form(text):
     try:
