@@ -27,15 +27,18 @@ class DatabaseAway(Exception):
 def run(name: str, /, **params: object) -> list[Row]:
     """Run campaigns/sql/<name>.sql and return its rows (none for a plain write)."""
     cursor = _cursor()
-    cursor.execute(load(name), params or None, prepare=True)
-    return cursor.fetchall() if cursor.description else []
+    # Raised as Django's errors, as `decide` and the ORM's callers know them.
+    with connection.wrap_database_errors:
+        cursor.execute(load(name), params or None, prepare=True)
+        return cursor.fetchall() if cursor.description else []
 
 
 def count(name: str, /, **params: object) -> int:
     """Run campaigns/sql/<name>.sql and return how many rows it wrote."""
     cursor = _cursor()
-    cursor.execute(load(name), params or None, prepare=True)
-    return cursor.rowcount
+    with connection.wrap_database_errors:
+        cursor.execute(load(name), params or None, prepare=True)
+        return cursor.rowcount
 
 
 def _cursor() -> "psycopg.Cursor[Row]":
