@@ -145,9 +145,8 @@ class _Reader:
         self, obj: object, at: str, *, depth: int, where: bool = False
     ) -> Condition | None:
         self.nodes += 1
-        if self.nodes == MAX_NODES + 1:
+        if self.nodes > MAX_NODES:  # the lists above stop here too
             self.fault(at, f"is one part too many: at most {MAX_NODES}")
-        if self.nodes > MAX_NODES:
             return None
         if depth > MAX_DEPTH:
             self.fault(at, f"is nested too deep: at most {MAX_DEPTH} levels")

@@ -423,6 +423,7 @@ FAULTS = [
     (nested(7), "not.not.not.not.not.not", "at most 6 levels"),
     (nested(50_000), "", "nested too deep"),
     ({"all": [EXISTS] * 100}, "all[99]", "at most 100"),
+    ({"any": [{"all": [EXISTS] * 60}] * 50}, "any[1].all[37]", "at most 100"),
 ]  # fmt: skip
 
 

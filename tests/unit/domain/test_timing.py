@@ -273,6 +273,12 @@ def test_a_window_wholly_inside_a_gap_waits_for_its_next_day():
     assert local(moment, NEW_YORK) == "2026-03-15T02:10-04:00"
 
 
+def test_a_window_that_opens_inside_a_gap_opens_at_its_very_end():
+    window = Window(weekdays=(6,), start="02:30", end="05:00")
+    moment = next_open(utc("2026-03-08T06:30:00.7"), window, None, NEW_YORK)
+    assert moment == utc("2026-03-08T07:00")
+
+
 def test_quiet_hours_that_cover_the_window_are_refused():
     early = Window(weekdays=(0,), start="05:00", end="06:00")
     with pytest.raises(WindowNeverOpens):
