@@ -1,0 +1,22 @@
+"""A source whose key works against pytest-django's live server."""
+
+from django.utils import timezone
+
+from campaigns.deciding import rulesets
+from campaigns.domain.events import Trust
+from campaigns.ingest import partitions
+from campaigns.models import IngestState, Source, SourceKey
+from campaigns.receive.auth import KEYS, hash_key
+from campaigns.receive.limits import LIMITER
+from campaigns.receive.refusals import REFUSALS
+
+
+def write_key(name="Shop", *, trust=Trust.SECRET):
+    """Return a new source's write key; this process forgets all older ones."""
+    for memory in (KEYS, LIMITER, REFUSALS, partitions, rulesets):
+        memory.forget()
+    IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
+    key = f"write-key-of-{name.lower()}"
+    source = Source.objects.create(name=name, kind="segment", trust=trust)
+    SourceKey.objects.create(source=source, key_hash=hash_key(key), prefix=key[:4])
+    return key
