@@ -97,6 +97,7 @@ def bigints(values: Iterable[Any]) -> list[Int8 | None]:
 
 
 def person_of_row(row: Row) -> Person:
+    """Return the person of a row of lock_people or read_people."""
     return Person(
         id=row[0],
         born_as=row[1],

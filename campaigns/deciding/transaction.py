@@ -15,7 +15,7 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.load import bigints
 from campaigns.deciding.write import text, write_changes
 from campaigns.domain.intake import Intake
-from campaigns.domain.matching import Question
+from campaigns.domain.matching import Question, condition_questions
 from campaigns.domain.people import Mail, State
 from campaigns.domain.ruleset import Ruleset
 
@@ -117,6 +117,16 @@ class Decision:
                 state.cooldowns,
                 state.past.joined(past),
             )
+
+    def ask_conditions(self, versions: Iterable[tuple[int, int | None]]) -> None:
+        """Answer what the conditions of these (person, version) pairs ask."""
+        asked: dict[int, set[Question]] = {}
+        for person, version in versions:
+            if version is None:
+                continue
+            wanted = condition_questions(self.rules.versions[version], now=self.now)
+            asked.setdefault(person, set()).update(wanted)
+        self.ask({person: wanted for person, wanted in asked.items() if wanted})
 
     def note(self, kind: str, payload: object) -> None:
         """Record this decision's place in the order, for the keel's test."""

@@ -68,6 +68,7 @@ class Decision:
 class Enter:
     """The event starts a journey."""
 
+    version: Version
     key: str
     arm: Arm
 
@@ -126,7 +127,7 @@ def decide_entry(
         _cooling_down(version, key, state, now=now)
         or _running(running)
         or _already_exited(version, event, state, now=now)
-        or Enter(key, _arm(version, state))
+        or Enter(version, key, _arm(version, state))
     )
 
 
@@ -253,7 +254,6 @@ def _arm(version: Version, state: State) -> Arm:
 
 def start_journey(
     state: State,
-    version: Version,
     entered: Enter,
     arrival: Arrival,
     rules: Ruleset,
@@ -262,7 +262,7 @@ def start_journey(
     new_id: NewId,
 ) -> tuple[State, Journey]:
     """Return the state with the journey under way, and its cooldown."""
-    doc = version.document
+    version, doc = entered.version, entered.version.document
     event, ref = arrival.event, arrival.ref
     goal_until = None
     if doc.goal:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from campaigns.domain.conditions import evaluate
-from campaigns.domain.documents import Step
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset, Version
 from campaigns.domain.states import (
@@ -155,7 +154,7 @@ def _timely(
 ) -> Verdict | None:
     if mail.not_after is not None and now > mail.not_after:
         return Skip(SkipReason.EXPIRED, {"not_after": mail.not_after.isoformat()})
-    step: Step = version.step(mail.step)
+    step = version.step(mail.step)
     zone = rules.policy.zone(state.person.time_zone)
     if not is_open(now, step.window, step.quiet, zone):
         opens = next_open(now, step.window, step.quiet, zone)

@@ -16,8 +16,9 @@ PAST_LIMIT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Touches:
-    """The versions that an event may start. Exits, wakes and goals are looked for
-    in the journeys that the person has.
+    """The versions that an event may start.
+
+    Exits, wakes and goals are looked for in the journeys that the person has.
     """
 
     entries: tuple[Version, ...] = ()

@@ -199,8 +199,9 @@ class Past:
         return Past((*self.rows, event))
 
     def joined(self, other: "Past") -> "Past":
-        """Return both pasts as one."""
-        return Past(self.rows + other.rows)
+        """Return both pasts as one, each event once."""
+        known = {e.id for e in self.rows}
+        return Past((*self.rows, *(e for e in other.rows if e.id not in known)))
 
 
 CooldownKey = tuple[int, str]

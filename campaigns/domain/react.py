@@ -118,7 +118,6 @@ def _enter(
         case Enter():
             state, journey = start_journey(
                 state,
-                version,
                 decided,
                 arrival,
                 rules,

@@ -138,6 +138,11 @@ class World:
                 self.suppressions.add((address, reason, topic))
             case Choose(person, topic, subscribed, _):
                 self.choices[self._root(person), topic] = subscribed
+            case Due() | Gate() | Settle():
+                self._work(given)
+
+    def _work(self, given: Due | Gate | Settle) -> None:
+        match given:
             case Due(now, journeys):
                 for journey in self.due(now) if journeys is None else journeys:
                     self._advance(journey, now=now)

@@ -1,7 +1,6 @@
 """Work off due timers: each journey's next decision, in one transaction without I/O."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from campaigns.deciding import database
@@ -9,7 +8,6 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.marks import Mark
 from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.triggers import load_triggers
-from campaigns.domain.matching import Question, condition_questions
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE, JourneyState
 from campaigns.domain.steps import advance, apply_advance
 
@@ -49,7 +47,7 @@ def advance_journeys(decision: Decision, owned: Sequence[tuple[int, int]]) -> No
         and journey.state is JourneyState.WAITING
     ]
     triggers = load_triggers(journey.trigger for _, journey in due)
-    decision.ask(_asked(decision, [(p, j.version) for p, j in due], now=decision.now))
+    decision.ask_conditions((person, journey.version) for person, journey in due)
     for person, journey in due:
         state = decision.states[person]
         result = advance(
@@ -64,14 +62,3 @@ def advance_journeys(decision: Decision, owned: Sequence[tuple[int, int]]) -> No
             state, journey, result, decision.rules, now=decision.now
         )
     decision.note("due", {"journeys": [journey.id for _, journey in due]})
-
-
-def _asked(
-    decision: Decision, versions: Sequence[tuple[int, int]], *, now: datetime
-) -> dict[int, set[Question]]:
-    asked: dict[int, set[Question]] = {}
-    for person, version in versions:
-        wanted = condition_questions(decision.rules.versions[version], now=now)
-        if wanted:
-            asked.setdefault(person, set()).update(wanted)
-    return asked

@@ -17,7 +17,6 @@ from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.deciding.triggers import load_triggers
 from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
 from campaigns.domain.mail import OutgoingEmail
-from campaigns.domain.matching import condition_questions
 from campaigns.domain.people import Mail, State
 from campaigns.domain.states import Kind, MessageState
 from campaigns.domain.steps import Trigger
@@ -142,15 +141,7 @@ def _facts(
         if (j := decision.states[person].journeys.get(mail.journey or 0))
     ]
     triggers = load_triggers(j.trigger for j in journeys)
-    decision.ask(
-        {
-            person: condition_questions(
-                decision.rules.versions[mail.version], now=decision.now
-            )
-            for person, mail in ours
-            if mail.version
-        }
-    )
+    decision.ask_conditions((person, mail.version) for person, mail in ours)
     return _Facts(
         triggers={key: row.trigger for key, row in triggers.items()},
         permissions=_permissions(decision, ours),

@@ -1,5 +1,6 @@
 """Render claimed mails before any lock is taken; the gate checks that it still holds."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -20,6 +21,8 @@ from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
 from campaigns.rendering.parts import MailParts, Sources
 from campaigns.sending.claim import Claim
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,10 @@ def _prepare(
         email = compose(_parts(row, person, sender, version, context))
     except TemplateInvalid as error:
         return replace(made, problem=str(error))
+    except Exception as error:  # one mail must not stop the others
+        logger.exception("message %s could not be rendered", row.id)
+        failed = f"Rendering failed unexpectedly ({type(error).__name__}); see the log."
+        return replace(made, problem=failed)
     return replace(made, email=email, context=context)
 
 

@@ -1,6 +1,6 @@
 """Histories that hypothesis makes: rules, and what happens to customers, in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -69,7 +69,12 @@ def steps(draw, template):
         variants.append({**_variant("F", None, template), "fallback": True})
     return {
         "delay": minutes(0) if waits else draw(DELAYS),
-        "wait_for": {"events": [waits], "timeout": minutes(draw(st.sampled_from([10, 60])))} if waits else None,
+        "wait_for": {
+            "events": [waits],
+            "timeout": minutes(draw(st.sampled_from([10, 60]))),
+        }
+        if waits
+        else None,
         "window": draw(
             st.sampled_from(
                 [
@@ -140,7 +145,7 @@ def documents(draw, *, rule, topic, sender, template):
 
 @st.composite
 def events(draw, moment, number):
-    kind = draw(st.sampled_from(["track"] * 6 + ["identify"] * 3 + ["alias"]))
+    kind = draw(st.sampled_from(["track"] * 8 + ["identify"] * 3 + ["alias"]))
     user = draw(st.sampled_from(USERS))
     device = draw(st.sampled_from(DEVICES))
     who = draw(st.sampled_from(["user", "device", "device", "both"]))
@@ -173,42 +178,88 @@ def events(draw, moment, number):
     )
 
 
-WORK = ["advance", "advance", "begin", "begin", "settle"]
-STOPS = ["pause", "resume", "resume", "suppress", "choose", "archive"]
+STOPS = ("pause", "resume", "resume", "suppress", "choose", "archive")
+KINDS = ("post",) * 6 + ("again",) * 4 + ("leave",) * 2 + ("pass_by",) * 3 + ("stop",)
 
 
 @st.composite
 def operations(draw, *, size):
-    """Return a list of operations; times are minutes after START."""
-    moment, number, made = START, 0, []
-    posted: list[IncomingEvent] = []
+    """Return a list of operations, times after START; work is done between them."""
+    history = _History(draw)
     for user, address in zip(USERS[:2], ADDRESSES[:2], strict=True):
-        made.append(Post((_identified(user, address, moment, number),)))
-        number += 1
-    for _ in range(size):
-        kind = draw(
-            st.sampled_from(["post"] * 6 + ["pass"] * 2 + ["work"] * 6 + ["stop"])
+        history.made.append(
+            Post((_identified(user, address, history.moment, history.next()),))
         )
-        if kind == "pass":
-            by = timedelta(minutes=draw(st.sampled_from([1, 15, 70, 130, 700])))
-            moment += by
-            made.append(Pass(by))
-        elif kind == "post":
-            batch = []
-            for _ in range(draw(st.integers(1, 3))):
-                if posted and draw(st.integers(0, 7)) == 0:
-                    batch.append(draw(st.sampled_from(posted)))
-                    continue
-                batch.append(draw(events(moment, number)))
-                number += 1
-            posted += batch
-            made.append(Post(tuple(batch), draw(st.integers(0, 5)) == 0))
-        elif kind == "work":
-            made.append(Do(draw(st.sampled_from(WORK)), draw(st.integers(0, 5))))
-        else:
-            what = draw(st.sampled_from(STOPS))
-            made.append(Do(what, draw(st.integers(0, 5)), draw(st.booleans())))
-    return made
+    for _ in range(size):
+        getattr(history, draw(st.sampled_from(KINDS)))()
+        history.work()
+    return history.made
+
+
+class _History:
+    """A history in the making."""
+
+    def __init__(self, draw):
+        self.draw = draw
+        self.moment = START
+        self.number = 0
+        self.made = []
+        self.posted = []
+
+    def next(self):
+        self.number += 1
+        return self.number
+
+    def post(self):
+        batch = []
+        for _ in range(self.draw(st.integers(1, 3))):
+            if self.posted and self.draw(st.integers(0, 7)) == 0:
+                batch.append(self.draw(st.sampled_from(self.posted)))
+            else:
+                batch.append(self.draw(events(self.moment, self.next())))
+        self.posted += batch
+        self.made.append(Post(tuple(batch), self.draw(st.integers(0, 5)) == 0))
+
+    def _like_last(self, name):
+        tracked = [e for e in self.posted if e.type is EventType.TRACK]
+        if not tracked:
+            return self.post()
+        number = self.next()
+        event = replace(
+            tracked[-1],
+            name=name or tracked[-1].name,
+            message_id=f"m{number}",
+            occurred_at=self.moment - timedelta(microseconds=number),
+        )
+        self.posted.append(event)
+        self.made.append(Post((event,)))
+        return None
+
+    def again(self):
+        self._like_last("")
+
+    def leave(self):
+        self._like_last(self.draw(st.sampled_from(["Bought", "Left", "Opened"])))
+
+    def pass_by(self):
+        by = timedelta(minutes=self.draw(st.sampled_from([1, 15, 70, 130, 700])))
+        self.moment += by
+        self.made.append(Pass(by))
+
+    def stop(self):
+        what = self.draw(st.sampled_from(STOPS))
+        number = self.draw(st.integers(0, 5))
+        self.made.append(Do(what, number, self.draw(st.booleans())))
+
+    def work(self):
+        done = self.draw(st.sampled_from([0, 1, 1, 3, 3, 7, 7]))
+        answer = self.draw(st.sampled_from([0, 0, 0, 1, 2, 3, 4, 5]))
+        if done & 1:
+            self.made.append(Do("advance"))
+        if done & 2:
+            self.made.append(Do("begin"))
+        if done & 4:
+            self.made.append(Do("settle", answer))
 
 
 def _identified(user, address, moment, number):
@@ -217,5 +268,5 @@ def _identified(user, address, moment, number):
         message_id=f"m{number}",
         user_id=user,
         traits={"email": address},
-        occurred_at=moment - timedelta(microseconds=number + 1),
+        occurred_at=moment - timedelta(microseconds=number),
     )
