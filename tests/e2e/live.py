@@ -1,11 +1,14 @@
 """A source whose key works against pytest-django's live server."""
 
+from contextlib import contextmanager
+
+from django.db import connections
 from django.utils import timezone
 
 from campaigns.deciding import rulesets
 from campaigns.domain.events import Trust
 from campaigns.ingest import partitions
-from campaigns.models import IngestState, Source, SourceKey
+from campaigns.models import Event, IngestState, Source, SourceKey
 from campaigns.receive.auth import KEYS, hash_key
 from campaigns.receive.limits import LIMITER
 from campaigns.receive.refusals import REFUSALS
@@ -20,3 +23,16 @@ def write_key(name="Shop", *, trust=Trust.SECRET):
     source = Source.objects.create(name=name, kind="segment", trust=trust)
     SourceKey.objects.create(source=source, key_hash=hash_key(key), prefix=key[:4])
     return key
+
+
+@contextmanager
+def clean_server(monkeypatch):
+    """Let the server's threads keep no connection, and leave no event behind.
+
+    A kept connection blocks the next test's flush; and a flush passes over the
+    partitioned table, which Django does not manage.
+    """
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    Event.objects.all().delete()
+    yield
+    Event.objects.all().delete()

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from campaigns.models import Event, RejectedEvent
-from tests.e2e.live import write_key
+from tests.e2e.live import clean_server, write_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, transactional_db):
+    with clean_server(monkeypatch):
+        yield
+
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)

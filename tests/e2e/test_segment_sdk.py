@@ -11,9 +11,15 @@ from segment.analytics import Client
 
 from campaigns.models import Event, RejectedEvent
 from campaigns.receive.wire.segment import MAX_BODY_BYTES
-from tests.e2e.live import write_key
+from tests.e2e.live import clean_server, write_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, transactional_db):
+    with clean_server(monkeypatch):
+        yield
 
 
 class Reported:
