@@ -4,4 +4,5 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("campaigns.receive.urls")),
+    path("", include("campaigns.feedback.urls")),
 ]

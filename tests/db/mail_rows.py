@@ -2,7 +2,7 @@
 
 import secrets
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.ids import new_id
@@ -116,7 +116,7 @@ def a_rule(topic, *, kind="marketing"):
 
 def a_mail(customer, *, state="sent", version=None, **changes):
     """A mail that was handed over, or in another state, with its attempt."""
-    token = uuid4()
+    token = UUID(changes.pop("token", None) or uuid4().hex)
     row = {
         "id": new_id(),
         "customer_id": customer.pk,

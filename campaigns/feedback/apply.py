@@ -1,0 +1,174 @@
+"""Apply stored webhooks: each body as often as it needs, each event once."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import psycopg
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from psycopg.types.numeric import Int8
+
+from campaigns.deciding import clock, database
+from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.transaction import Decision, decide
+from campaigns.deciding.write import text
+from campaigns.domain.provider_events import ProviderEvent, RejectedItem, read_batch
+from campaigns.feedback.effects import Applied, apply_events
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS: Final = 5
+LEASE: Final = timedelta(seconds=30)
+FIRST_RETRY: Final = timedelta(seconds=5)
+# Each event may lock an address; the server has room for some thousand locks.
+PIECE: Final = 500
+SHOWN_REJECTED: Final = 20
+MAX_ERROR_CHARS: Final = 2_000
+_AWAY: Final = (
+    DatabaseAway,
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    id: int
+    attempts: int
+    received_at: datetime
+    body: bytes
+    error: str
+
+
+def drain(limit_s: float = 2.0) -> int:
+    """Apply stored webhook bodies, oldest first, for about that long.
+
+    Returns how many were applied. One that fails is tried again later, five
+    times, and then kept with its error; it never stops the others. Without the
+    database nothing is lost: the next call goes on.
+    """
+    until = time.monotonic() + limit_s
+    applied = 0
+    try:
+        while time.monotonic() < until and (batch := _claim()) is not None:
+            applied += _try(batch)
+    except _AWAY as error:
+        logger.warning("feedback waits for the database: %s", error)
+        connection.close()
+    return applied
+
+
+def _claim() -> _Batch | None:
+    now = clock.now()
+    rows = database.run("claim_webhook_batch", now=now, again_at=now + LEASE)
+    if not rows:
+        return None
+    key, attempts, received_at, body, error = rows[0]
+    return _Batch(key, attempts, received_at, bytes(body), error)
+
+
+def _try(batch: _Batch) -> bool:
+    if batch.attempts > MAX_ATTEMPTS:
+        # Nobody lived to say what went wrong with it.
+        why = batch.error or "each process that applied it ended before it was done"
+        _put_off(batch, why)
+        return False
+    try:
+        _apply(batch)
+    except _AWAY:
+        raise
+    except Exception as error:
+        logger.exception("webhook batch %s could not be applied", batch.id)
+        _put_off(batch, f"{type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _put_off(batch: _Batch, error: str) -> None:
+    """Try again later, or give up: an operator finds it with its error."""
+    again_at = None
+    if batch.attempts < MAX_ATTEMPTS:
+        again_at = clock.now() + FIRST_RETRY * 4 ** (batch.attempts - 1)
+    shown = error.replace("\x00", "\ufffd")[:MAX_ERROR_CHARS]
+    database.run(
+        "retry_webhook_batch", id=Int8(batch.id), again_at=again_at, error=shown
+    )
+
+
+def _apply(batch: _Batch) -> None:
+    """Apply a body, in one transaction unless it is very large or has bad data."""
+    read = read_batch(batch.body)
+    pieces = [
+        read.events[start : start + PIECE]
+        for start in range(0, len(read.events), PIECE)
+    ]
+    done, rejected = Applied(), list(read.rejected)
+    for piece in pieces[:-1]:
+        done += _isolated(batch, piece, rejected)
+    _last(batch, pieces[-1] if pieces else (), done, rejected)
+
+
+def _last(
+    batch: _Batch,
+    events: Sequence[ProviderEvent],
+    before: Applied,
+    rejected: list[RejectedItem],
+) -> None:
+    """Apply the last piece and finish the batch, together."""
+
+    def work(decision: Decision) -> None:
+        done = before + _piece(decision, batch, events)
+        _finish(decision.now, batch, done, rejected)
+
+    try:
+        decide(work)
+    except DatabaseError as error:
+        if not database.is_data_error(error):
+            raise
+        done = before + _isolated(batch, events, rejected)
+        decide(lambda d: _finish(d.now, batch, done, rejected))
+
+
+def _isolated(
+    batch: _Batch, events: Sequence[ProviderEvent], rejected: list[RejectedItem]
+) -> Applied:
+    """Apply events; one whose data the database refuses is rejected, alone."""
+    try:
+        return decide(lambda d: _piece(d, batch, events))
+    except DatabaseError as error:
+        if not database.is_data_error(error):
+            raise
+        if len(events) == 1:
+            logger.exception("a delivery event could not be stored")
+            why = f"the database refused it ({database.sqlstate(error)})"
+            rejected.append(RejectedItem(-1, why, repr(events[0])))
+            return Applied()
+    half = len(events) // 2
+    first = _isolated(batch, events[:half], rejected)
+    return first + _isolated(batch, events[half:], rejected)
+
+
+def _piece(
+    decision: Decision, batch: _Batch, events: Sequence[ProviderEvent]
+) -> Applied:
+    return apply_events(decision, events, received_at=batch.received_at)
+
+
+def _finish(
+    now: datetime, batch: _Batch, done: Applied, rejected: Sequence[RejectedItem]
+) -> None:
+    shown = [asdict(item) for item in rejected[:SHOWN_REJECTED]]
+    summary = {**asdict(done), "rejected_count": len(rejected), "rejected": shown}
+    unusable = rejected and not done.events and not done.repeats
+    database.run(
+        "finish_webhook_batch",
+        id=Int8(batch.id),
+        now=now,
+        error=rejected[0].reason[:MAX_ERROR_CHARS] if unusable else "",
+        summary=text(summary),
+    )
