@@ -232,6 +232,7 @@ DATABASES["default"] |= {
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
+        "tcp_user_timeout": 15_000,  # milliseconds until a dead network is an error
         "application_name": env.str("PROCESS_NAME", default="emailtriggers"),
         # Hot statements go through psycopg's own cursor and are prepared there
         # (campaigns.deciding.database); the ORM keeps binding on the client.

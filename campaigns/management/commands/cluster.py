@@ -1,0 +1,54 @@
+"""Run the django-q2 clusters of this host under a supervisor."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from campaigns.management.locks import AlreadyRunning, hold
+from campaigns.management.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    """Starts, watches and restarts the clusters until it is asked to stop."""
+
+    help = "Run the clusters that advance journeys, send mail and apply webhooks."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options."""
+        parser.add_argument(
+            "names",
+            nargs="*",
+            help=f"Which clusters (all by default): {', '.join(settings.CLUSTERS)}",
+        )
+        parser.add_argument(
+            "--grace",
+            type=float,
+            default=30.0,
+            help="Seconds that running work has to finish after SIGTERM (30).",
+        )
+
+    def handle(self, *_args: object, **options: object) -> None:
+        """Run until SIGTERM or SIGINT."""
+        names = options["names"] or list(settings.CLUSTERS)
+        assert isinstance(names, list)  # noqa: S101 - nargs="*" says so
+        unknown = sorted(set(names) - set(settings.CLUSTERS))
+        if unknown:
+            raise CommandError(
+                f"There is no cluster {', '.join(unknown)}; "
+                f"there are: {', '.join(settings.CLUSTERS)}."
+            )
+        grace = options["grace"]
+        assert isinstance(grace, float)  # noqa: S101 - type=float says so
+        try:
+            lock = hold(settings.VAR_DIR / "cluster.lock")
+        except AlreadyRunning:
+            raise CommandError(
+                f"The clusters of this installation run already (VAR_DIR is "
+                f"{settings.VAR_DIR}). Stop them first, or set another VAR_DIR."
+            ) from None
+        with lock:
+            Supervisor(
+                names, manage=Path(settings.BASE_DIR) / "manage.py", grace_s=grace
+            ).run()

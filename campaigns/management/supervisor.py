@@ -1,0 +1,160 @@
+"""Keeps the django-q2 clusters working, by watching work rather than processes.
+
+Stock django-q2 wedges for ever when one idle worker is killed, and looks healthy
+all the while. So each cluster gets a canary every two seconds, through broker,
+queue, worker and row; when none comes back, its whole process group is replaced.
+"""
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from campaigns.management.processes import Child, kill_orphans, stop_all
+from campaigns.models import ClusterBeat
+from campaigns.queue import DATABASE_ERRORS, own_queue, purge, send
+
+logger = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.25
+CANARY_S: Final = 2.0
+MARK: Final = "EMAILTRIGGERS_CLUSTER"
+
+
+class Watched:
+    """One cluster: its process group, and when its canary last came back."""
+
+    def __init__(self, name: str, manage: Path) -> None:
+        """Name the cluster; nothing is started."""
+        self.name = name
+        self.beat = own_queue(name)
+        self.child = Child(
+            name,
+            [sys.executable, str(manage), "qcluster"],
+            environment={
+                "Q_CLUSTER_NAME": name,
+                "PROCESS_NAME": f"cluster {name}",
+                MARK: str(settings.VAR_DIR),
+            },
+        )
+        self._seen_n = -1
+        self._fresh_at = 0.0
+
+    def start(self) -> None:
+        """Start, with a full span of patience."""
+        self.refresh()
+        self.child.start()
+
+    def refresh(self) -> None:
+        """Begin the span of patience anew."""
+        self._fresh_at = time.monotonic()
+
+    def send_canary(self) -> None:
+        """Send the next canary, and note whether an earlier one came back."""
+        row, _ = ClusterBeat.objects.get_or_create(name=self.beat)
+        if row.seen_n != self._seen_n:
+            self._seen_n = row.seen_n
+            self.refresh()
+        n = row.sent_n + 1
+        ClusterBeat.objects.filter(pk=row.pk).update(sent_n=n, sent_at=Now())
+        send("campaigns.tasks.canary", self.beat, n, queue=self.beat)
+
+    def is_stale(self) -> bool:
+        """Return whether no canary came back for longer than work may take."""
+        return time.monotonic() - self._fresh_at > settings.CLUSTER_STALE_S
+
+    def replace(self) -> None:
+        """Kill the group; the next look starts it again."""
+        self.child.kill_group()
+        purge(self.beat)
+        self.refresh()
+
+
+class Supervisor:
+    """The clusters of one host, from start to stop."""
+
+    def __init__(self, names: Sequence[str], *, manage: Path, grace_s: float) -> None:
+        """Name the clusters, the manage.py that runs them, and the grace at the end."""
+        self.watched = [Watched(name, manage) for name in names]
+        self.grace_s = grace_s
+        self._signals = 0
+        self._away = False
+        self._canary_at = 0.0
+
+    def run(self) -> None:
+        """Start all, look after them until SIGTERM or SIGINT, stop in good order."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_signal)
+        orphans = kill_orphans(MARK, str(settings.VAR_DIR))
+        if orphans:
+            logger.warning(
+                "ended %s processes of a supervisor that was killed", orphans
+            )
+        self._with_database(self._clean)
+        for watched in self.watched:
+            watched.start()
+        while not self._signals:
+            self.look()
+            time.sleep(LOOK_S)
+        before = self._signals
+        stop_all(
+            [w.child for w in self.watched],
+            grace_s=self.grace_s,
+            hurry=lambda: self._signals > before,
+        )
+
+    def look(self) -> None:
+        """Restart what is gone or stale; send the canaries when it is time."""
+        for watched in self.watched:
+            code = watched.child.restart_when_dead()
+            if code is not None:
+                logger.warning("cluster %s ended (%s); restarting", watched.name, code)
+                watched.refresh()
+        if time.monotonic() < self._canary_at + CANARY_S:
+            return
+        self._canary_at = time.monotonic()
+        if not self._with_database(self._canaries):
+            # Without the database no canary can fly: nobody is to blame.
+            for watched in self.watched:
+                watched.refresh()
+
+    def _canaries(self) -> None:
+        for watched in self.watched:
+            watched.send_canary()
+            if watched.is_stale():
+                logger.error(
+                    "cluster %s did no work for %s s; replacing it",
+                    watched.name,
+                    settings.CLUSTER_STALE_S,
+                )
+                watched.replace()
+
+    def _clean(self) -> None:
+        for watched in self.watched:
+            purge(watched.beat)
+
+    def _with_database(self, work: Callable[[], None]) -> bool:
+        """Do the work; return False, and say so once, if the database is away."""
+        try:
+            work()
+        except DATABASE_ERRORS as error:
+            if not self._away:
+                logger.warning("the database is away: %s", error)
+            self._away = True
+            connection.close()
+            return False
+        if self._away:
+            logger.warning("the database is back")
+        self._away = False
+        return True
+
+    def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
+        self._signals += 1

@@ -1,0 +1,39 @@
+"""What the queue may call: doors, not rooms. Each is safe to run twice, or never."""
+
+from datetime import timedelta
+from typing import Final
+
+from django.db.models.functions import Greatest, Now
+
+from campaigns.deciding import clock
+from campaigns.dispatch import drain as dispatch
+from campaigns.feedback import apply as feedback
+from campaigns.ingest import partitions
+from campaigns.models import ClusterBeat
+from campaigns.queue import forget_failures
+
+KEEP_FAILURES: Final = timedelta(days=7)
+
+
+def canary(name: str, n: int) -> None:
+    """Show the supervisor that broker, queue, worker and database work."""
+    ClusterBeat.objects.filter(name=name).update(
+        seen_n=Greatest("seen_n", n), seen_at=Now()
+    )
+
+
+def drain_mail() -> None:
+    """Advance what is due and send what is queued, for two seconds at most."""
+    dispatch.drain()
+
+
+def apply_feedback() -> None:
+    """Apply stored webhooks, for two seconds at most."""
+    feedback.drain()
+
+
+def housekeeping() -> None:
+    """Do each minute what no request should wait for."""
+    now = clock.now()
+    partitions.create_ahead(now)
+    forget_failures(before=now - KEEP_FAILURES)
