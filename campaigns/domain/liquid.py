@@ -54,6 +54,11 @@ ROOTS: Final = (
 )
 """The names that a template may begin with."""
 
+_ALWAYS: Final = frozenset(
+    f"event.{name}"
+    for name in ("name", "event_name", "occurred_at", "properties", "context")
+)
+_PLACES = re.compile(r"\[[^]]*\]")
 _FACTS: Final = ("customer", "event", "trigger")
 _OPENING = re.compile(r"\{\{|\{%")
 _BLANKS = re.compile(r"\s{200}")
@@ -272,21 +277,20 @@ def _path_problem(
 
 
 def _is_known(path: str, known: Mapping[str, object]) -> bool:
-    spellings = {path, re.sub(r"\[[^]]*\]", "", path)}
-    for one in tuple(spellings):
-        root, _, rest = one.partition(".")
-        if root in ("event", "trigger"):
-            bare = rest.removeprefix("properties.")
-            spellings |= {
-                f"{other}.{way}{bare}"
-                for other in ("event", "trigger")
-                for way in ("", "properties.")
-            }
-    built_in = {"event_name", "name", "occurred_at", "properties", "context"}
-    _, _, rest = path.partition(".")
-    if path.startswith(("event", "trigger")) and rest in built_in:
+    wanted = _spelled(path)
+    if wanted in _ALWAYS:
         return True
-    return any(s == k or k.startswith(f"{s}.") for s in spellings for k in known)
+    seen = {_spelled(one) for one in known}
+    return any(one == wanted or one.startswith(f"{wanted}.") for one in seen)
+
+
+def _spelled(path: str) -> str:
+    """Return the one spelling of a path: no places in lists, event for trigger."""
+    bare = _PLACES.sub("", path)
+    root, dot, rest = bare.partition(".")
+    if root in ("event", "trigger"):
+        return f"event{dot}{rest.removeprefix('properties.')}"
+    return bare
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:

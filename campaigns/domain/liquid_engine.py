@@ -322,6 +322,17 @@ class _Environment(Environment):
     context_depth_limit = 30
     block_nesting_limit = 30
 
+    def error(
+        self,
+        exc: type[LiquidError] | LiquidError,
+        msg: str | None = None,
+        token: Token | None = None,
+    ) -> None:
+        """Raise the error, at the tag's place if it knows of none itself."""
+        if isinstance(exc, LiquidError) and not line_of(exc.token):
+            exc.token = token
+        super().error(exc, msg, token)
+
 
 HTML: Final = _environment(autoescape=True)
 TEXT: Final = _environment(autoescape=False)

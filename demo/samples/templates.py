@@ -12,6 +12,11 @@ from campaigns.domain.states import Kind
 
 _HERE: Final = Path(__file__).parent
 
+_NAMED: Final = (
+    "{% assign first_name = customer.first_name | default: '' %}"
+    "{% if first_name != '' %}, {{ first_name | capitalize }}{% endif %}"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleTemplate:
@@ -27,7 +32,7 @@ class SampleTemplate:
 
 
 _CART_TEXT: Final = """\
-Your cart is still here{% if customer.first_name %}, {{ customer.first_name | capitalize }}{% endif %}.
+Your cart is still here{% assign first_name = customer.first_name | default: '' %}{% if first_name != '' %}, {{ first_name | capitalize }}{% endif %}.
 
 We kept everything as you left it.
 {% if trigger.products %}{% assign lines = trigger.products %}{% else %}{% assign lines = trigger.items %}{% endif -%}
@@ -42,7 +47,7 @@ Changed your mind? Leave it; this is the only reminder we send.
 """
 
 _RECEIPT_TEXT: Final = """\
-Thank you{% if customer.first_name %}, {{ customer.first_name | capitalize }}{% endif %}.
+Thank you{% assign first_name = customer.first_name | default: '' %}{% if first_name != '' %}, {{ first_name | capitalize }}{% endif %}.
 
 We have your order and are getting it ready. This is your receipt.
 
@@ -76,8 +81,7 @@ TEMPLATES: Final = (
         slug="welcome",
         name="Welcome",
         kind=Kind.MARKETING,
-        subject="Welcome{% if customer.first_name %}, "
-        "{{ customer.first_name | capitalize }}{% endif %}",
+        subject="Welcome" + _NAMED,
         preheader="Your account is ready. Three things that people do first.",
         html=_html("welcome"),
     ),
@@ -94,9 +98,7 @@ TEMPLATES: Final = (
         slug="cart_reminder",
         name="Cart reminder",
         kind=Kind.MARKETING,
-        subject="Your cart is still here"
-        "{% if customer.first_name %}, {{ customer.first_name | capitalize }}"
-        "{% endif %}",
+        subject="Your cart is still here" + _NAMED,
         preheader="We kept everything as you left it.",
         html=_html("cart_reminder"),
         text=_CART_TEXT,
