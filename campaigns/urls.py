@@ -5,4 +5,5 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("campaigns.receive.urls")),
     path("", include("campaigns.feedback.urls")),
+    path("", include("campaigns.compliance.urls")),
 ]

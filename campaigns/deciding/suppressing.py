@@ -125,11 +125,13 @@ def unsubscribe(
     *,
     origin: str,
     wording: str,
+    message: int | None = None,
 ) -> bool:
     """Keep a refusal of a topic (None: of everything); False if it was kept before.
 
     The customer's choice, its proof, and a suppression of the address that was
-    mailed, for the next person who has it. A topic that exists no more means
+    mailed, for the next person who has it; `message` is the mail that led to it,
+    which shows so from now on. A topic that exists no more means
     everything: whoever refuses must not be mailed again under another name.
     """
 
@@ -156,6 +158,13 @@ def unsubscribe(
                 topics,
                 subscribed=False,
                 proof=(origin, wording),
+            )
+        if message is not None:
+            database.run(
+                "note_unsubscribed",
+                id=Int8(message),
+                address_hash=address_hash,
+                now=decision.now,
             )
         return blocked + chosen > 0
 

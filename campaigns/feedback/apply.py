@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, connection
 from psycopg.types.numeric import Int8
 
 from campaigns.deciding import clock, database
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.outage import AWAY
 from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.write import text
 from campaigns.domain.provider_events import ProviderEvent, RejectedItem, read_batch
@@ -27,13 +26,6 @@ FIRST_RETRY: Final = timedelta(seconds=5)
 PIECE: Final = 500
 SHOWN_REJECTED: Final = 20
 MAX_ERROR_CHARS: Final = 2_000
-_AWAY: Final = (
-    DatabaseAway,
-    OperationalError,
-    InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ def drain(limit_s: float = 2.0) -> int:
     try:
         while time.monotonic() < until and (batch := _claim()) is not None:
             applied += _try(batch)
-    except _AWAY as error:
+    except AWAY as error:
         logger.warning("feedback waits for the database: %s", error)
         connection.close()
     return applied
@@ -80,7 +72,7 @@ def _try(batch: _Batch) -> bool:
         return False
     try:
         _apply(batch)
-    except _AWAY:
+    except AWAY:
         raise
     except Exception as error:
         logger.exception("webhook batch %s could not be applied", batch.id)

@@ -7,16 +7,14 @@ from datetime import datetime
 from functools import wraps
 from typing import Final
 
-import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from campaigns.deciding import clock
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.domain.signatures import Verdict, verify_sendgrid
 from campaigns.models import RefusedCount, WebhookBatch, WebhookEndpoint
 
@@ -28,13 +26,6 @@ TIMESTAMP: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
 RETRY_AFTER_S: Final = 30
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _CHUNK_BYTES: Final = 64 * 2**10
-_AWAY: Final = (
-    DatabaseAway,
-    OperationalError,
-    InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-)
 _WHY: Final = {
     Verdict.NO_SIGNATURE: "switch on the signed event webhook in SendGrid",
     Verdict.BAD_TIMESTAMP: "the signed time is not a time, or lies ahead of ours",
@@ -68,10 +59,9 @@ def _door(view: View) -> View:
             return view(request, slug)
         except _Refused as error:
             return error.response
-        except _AWAY as error:
+        except AWAY as error:
             logger.warning("a webhook is put off, the database is away: %s", error)
-            # Django then tests this thread's connection before its next use.
-            connection.errors_occurred = True
+            distrust_connection()
             message = "The database cannot be reached; nothing was stored."
             late = _Refused(503, "unavailable", message).response
             late["Retry-After"] = str(RETRY_AFTER_S)

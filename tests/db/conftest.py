@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from campaigns.deciding import rulesets
+from campaigns.deciding import marks, rulesets
 from campaigns.models import IngestState
 
 
@@ -11,6 +11,7 @@ from campaigns.models import IngestState
 def fresh_ruleset(request):
     """Nothing compiled, and the one row that a flushed database lacks."""
     rulesets.forget()
+    marks.forget()
     if request.node.get_closest_marker("django_db"):
         kind = request.node.get_closest_marker("django_db").kwargs
         request.getfixturevalue("transactional_db" if kind.get("transaction") else "db")
