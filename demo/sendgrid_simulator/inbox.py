@@ -3,7 +3,7 @@
 import http.client
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 from typing import Final
@@ -42,6 +42,16 @@ def _ago(text: str) -> str:
     return f"{datetime.fromisoformat(text):%d %b, %H:%M:%S}"
 
 
+def _clock(seconds: object) -> str:
+    # The time of an event that a program made may be anything.
+    try:
+        return (
+            f"{datetime.fromtimestamp(int(str(seconds)), tz=UTC):%d %b, %H:%M:%S} UTC"
+        )
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
 class Inbox:
     """The pages. What people do is told to the webhooks, as SendGrid would."""
 
@@ -52,6 +62,7 @@ class Inbox:
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
         )
         self._pages.filters["when"] = _ago
+        self._pages.filters["clock"] = _clock
 
     def answer(self, method: str, path: str, query: dict[str, str]) -> Reply:
         """Answer a request of a browser; raises RefusedRequest."""

@@ -125,9 +125,10 @@ class SendGridProvider:
         try:
             response = self._sdk(timeout_s).send(payload)
         except CallFailed as failed:
+            detail = _UNPRINTABLE.sub("\ufffd", str(failed))
             if failed.handed:
-                return Ambiguous(str(failed))
-            return Refused(Refusal.NOT_REACHED, str(failed))
+                return Ambiguous(detail)
+            return Refused(Refusal.NOT_REACHED, detail)
         answer = HttpAnswer(response.status_code, response.headers, response.body)
         return read_answer(answer, sandbox=self._sandbox)
 

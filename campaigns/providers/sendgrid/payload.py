@@ -75,7 +75,7 @@ def mail_of(email: OutgoingEmail, *, sandbox: bool = False) -> Mail:
             mail.add_content(Content(kind, body))
     for name, value in email.headers.items():
         mail.add_header(Header(name, value))
-    for category in email.categories:
+    for category in reversed(email.categories):  # the SDK puts each one first
         mail.add_category(Category(category))
     _settle_options(mail, sandbox=sandbox)
     return mail
