@@ -69,6 +69,11 @@ def names_of(event: IncomingEvent, source: SourceRef) -> tuple[Name, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def not_after(event: IncomingEvent, now: datetime) -> IncomingEvent:
+    """Return the event, having occurred no later than it is received."""
+    return event if event.occurred_at <= now else replace(event, occurred_at=now)
+
+
 @dataclass(slots=True)
 class Intake:
     """People by id, names by value; `unborn` are ids claimed but not yet people."""

@@ -14,7 +14,7 @@ from campaigns.domain.answers import Accepted, Answer
 from campaigns.domain.entry import Decision
 from campaigns.domain.events import IncomingEvent, SourceRef
 from campaigns.domain.gate import GateFacts, apply_verdict, gate
-from campaigns.domain.intake import Intake, Stored
+from campaigns.domain.intake import Intake, Stored, not_after
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset
 from campaigns.domain.settle import apply_answer
@@ -166,7 +166,10 @@ class World:
             self.seen.add(key)
             event_id = self.intake.new_id()
             self.stored[event_id] = self.intake.take(
-                event, given.source, event_id=event_id, now=given.now
+                not_after(event, given.now),
+                given.source,
+                event_id=event_id,
+                now=given.now,
             )
         for loser, winner in self.intake.merged[already:]:
             self._merge_choices(loser, self._root(winner))

@@ -16,7 +16,7 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, Restart, decide
 from campaigns.deciding.write import text, text_or_none
 from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
-from campaigns.domain.intake import Name, Stored, names_of
+from campaigns.domain.intake import Name, Stored, names_of, not_after
 from campaigns.domain.matching import (
     Question,
     concerns_people,
@@ -86,7 +86,7 @@ def _isolated(
         return _isolated(events, source, rejected)
     except EventFailed as failed:
         logger.exception("event could not be decided about")
-        rest = [e for e in events if e is not failed.event]
+        rest = [e for e in events if e.message_id != failed.event.message_id]
         return _isolated(
             rest, source, (*rejected, _refusal(failed.event, "undecidable"))
         )
@@ -162,6 +162,7 @@ def _fold(
         if linked.moves(names) or concerns_people(intake.rules, event)
     }
     decision.lock(concerned)
+    named = [(not_after(event, decision.now), names) for event, names in named]
     decision.ask(_asked(decision, named, linked, concerned))
     stored = []
     for event, names in named:

@@ -178,15 +178,17 @@ def events(draw, moment, number):
     )
 
 
-STOPS = ("pause", "resume", "resume", "suppress", "choose", "archive")
-KINDS = ("post",) * 6 + ("again",) * 4 + ("leave",) * 2 + ("pass_by",) * 3 + ("stop",)
+STOPS = ("pause", "pause", "resume", "resume", "suppress", "choose", "archive")
+KINDS = (
+    ("post",) * 6 + ("again",) * 4 + ("leave",) * 2 + ("pass_by",) * 3 + ("stop",) * 2
+)
 
 
 @st.composite
 def operations(draw, *, size):
     """Return a list of operations, times after START; work is done between them."""
     history = _History(draw)
-    for user, address in zip(USERS[:2], ADDRESSES[:2], strict=True):
+    for user, address in zip(USERS[:3], ADDRESSES, strict=True):
         history.made.append(
             Post((_identified(user, address, history.moment, history.next()),))
         )

@@ -387,9 +387,17 @@ def differences(live, simulated, now):
     found = []
     for table, rows in live.items():
         others = simulated[table]
-        found += [
-            f"{table} {key}: live {rows.get(key)!r}\n   simulated {others.get(key)!r}"
-            for key in {*rows, *others}
-            if rows.get(key) != others.get(key)
-        ]
+        for key in sorted({*rows, *others}, key=repr):
+            if rows.get(key) != others.get(key):
+                found.append(f"{table} {key}: {_apart(rows.get(key), others.get(key))}")
     return found
+
+
+def _apart(live, simulated):
+    if not isinstance(live, dict) or not isinstance(simulated, dict):
+        return f"live {live!r}, simulated {simulated!r}"
+    return ", ".join(
+        f"{name}: live {live[name]!r}, simulated {simulated[name]!r}"
+        for name in live
+        if live[name] != simulated[name]
+    )
