@@ -7,8 +7,8 @@ from django.db.models.functions import Greatest, Now
 
 from campaigns.deciding import clock
 from campaigns.dispatch import drain as dispatch
+from campaigns.dispatch import housekeeping as house
 from campaigns.feedback import apply as feedback
-from campaigns.ingest import partitions
 from campaigns.models import ClusterBeat
 from campaigns.queue import forget_failures
 
@@ -35,5 +35,5 @@ def apply_feedback() -> None:
 def housekeeping() -> None:
     """Do each minute what no request should wait for."""
     now = clock.now()
-    partitions.create_ahead(now)
+    house.run(now)
     forget_failures(before=now - KEEP_FAILURES)

@@ -73,11 +73,16 @@ class Postgres:
         """Return the folder of the socket, for psycopg's `host`."""
         return embedded.socket_dir(self.data)
 
-    def start(self, *, say: Callable[[str], None] = lambda _: None) -> None:
+    def start(
+        self,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Make the data folder if need be, start, and wait until it answers.
 
-        Waits as long as a recovery takes, and says so every ten seconds.
-        Raises PostgresBroken if the server cannot start.
+        Waits as long as a recovery takes, and says so every ten seconds; no longer
+        once `stopping` says so. Raises PostgresBroken if the server cannot start.
         """
         self._take_lock()
         self._clear_leftovers()
@@ -87,7 +92,7 @@ class Postgres:
         self._make_socket_dir()
         mark = self._open_log()
         self._launch()
-        self._wait(mark, say)
+        self._wait(mark, say, stopping)
 
     def is_running(self) -> bool:
         """Return whether the server's process lives. Reaps it if it does not."""
@@ -240,9 +245,11 @@ class Postgres:
                 user=_as_user(),
             )
 
-    def _wait(self, mark: int, say: Callable[[str], None]) -> None:
+    def _wait(
+        self, mark: int, say: Callable[[str], None], stopping: Callable[[], bool]
+    ) -> None:
         started = said = time.monotonic()
-        while True:
+        while not stopping():
             if not self.is_running():
                 self.process = None
                 raise PostgresBroken(self._why(mark))

@@ -33,6 +33,7 @@ EMBEDDED_PG_DIR = Path(
 ).absolute()
 DEBUG = boolean(env, "DEBUG", default=False)
 PORT = integer(env, "PORT", 8000, low=1, high=65535)
+BIND = env.str("BIND", default="127.0.0.1")
 INBOX_PORT = integer(env, "INBOX_PORT", 8025, low=1, high=65535)
 PUBLIC_URL = base_url(env, "PUBLIC_URL", f"http://localhost:{PORT}")
 HTTPS = PUBLIC_URL.startswith("https://")
@@ -85,8 +86,10 @@ TRUSTED_PROXIES = integer(env, "TRUSTED_PROXIES", 0, low=0, high=10)
 RECORD_ORDER = False  # tests switch it on (design, invariant 8)
 
 # --- Dispatch: POST deadline < lease < task time-out < retry ----------------
-POST_DEADLINE_S = integer(env, "POST_DEADLINE_S", 8, low=1, high=12)
-LEASE_S = integer(env, "LEASE_S", 20, low=18, high=35)
+POST_DEADLINE_S = integer(env, "POST_DEADLINE_S", 8, low=1, high=9)
+LEASE_S = integer(env, "LEASE_S", 20, low=11, high=40)
+TASK_TIMEOUT_S = 45
+TASK_RETRY_S = 300
 CLUSTER_WORKERS = integer(env, "CLUSTER_WORKERS", 2, low=1, high=64)
 CLUSTER_THREADS = integer(env, "CLUSTER_THREADS", 8, low=1, high=64)
 CLUSTER_FEEDBACK_WORKERS = integer(env, "CLUSTER_FEEDBACK_WORKERS", 1, low=1, high=64)
@@ -116,8 +119,8 @@ Q_CLUSTER = {
     # One task waits while all workers are busy: a canary never stands behind many.
     "queue_limit": 1,
     "bulk": 1,
-    "timeout": 45,
-    "retry": 300,
+    "timeout": TASK_TIMEOUT_S,
+    "retry": TASK_RETRY_S,
     "max_attempts": 5,
     "ack_failures": False,
     "recycle": 1000,
@@ -210,7 +213,10 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "static-collected"
+# Set STATIC_ROOT and run collectstatic to serve files compressed beforehand; unset,
+# the web workers find them in the packages when they start.
+STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
@@ -259,11 +265,21 @@ LOG_LEVEL = choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        # A probe that is told "not ready" is an answer, not an error of ours.
+        "probes": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: "/readyz" not in record.args,
+        }
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Its INFO tells each task; a task here is only a wake-up.
-    "loggers": {"django-q": {"level": "WARNING"}},
+    "loggers": {
+        "django-q": {"level": "WARNING"},
+        "django.request": {"filters": ["probes"]},
+    },
 }

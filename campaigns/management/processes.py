@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -47,11 +48,13 @@ class Child:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
+        folder: Path,
     ) -> None:
-        """Name the command; nothing is started."""
+        """Name the command and its working folder; nothing is started."""
         self.name = name
         self.command = list(command)
         self.environment = dict(environment)
+        self.folder = folder
         self.restarts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -69,6 +72,7 @@ class Child:
         self._process = subprocess.Popen(  # noqa: S603 - our own commands
             self.command,
             env={**os.environ, **self.environment},
+            cwd=self.folder,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=dies_with_parent(signal.SIGTERM),

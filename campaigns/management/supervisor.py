@@ -44,6 +44,7 @@ class Watched:
                 "PROCESS_NAME": f"cluster {name}",
                 MARK: str(settings.VAR_DIR),
             },
+            folder=manage.parent,
         )
         self._seen_n = -1
         self._fresh_at = 0.0

@@ -1,0 +1,56 @@
+# `make run` and `make test` need Python 3.11 or later with venv, and nothing else.
+PYTHON ?= python3
+PY := .venv/bin/python
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+CHECK_ENV := PUBLIC_URL=https://mail.example.com
+QUIET := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+.PHONY: help run test check format clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
+	@exec $(PY) manage.py run
+
+test: $(DEV) ## Run all tests
+	$(PY) -m pytest -n 2 $(ARGS)
+
+check: $(DEV) ## Formatting, lint, import rules, types, migrations, deployment, length
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	PYTHONPATH=. .venv/bin/lint-imports
+	.venv/bin/mypy
+	$(PY) manage.py makemigrations --check --dry-run
+	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+	@long=$$(git ls-files '*.py' | xargs wc -l | awk '$$2 != "total" && $$1 > 400'); \
+	if [ -n "$$long" ]; then echo "Modules over 400 lines:"; echo "$$long"; exit 1; fi
+
+format: $(DEV) ## Format the code and mend what lint can mend
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean: ## Remove the virtual environment and caches; var/ with its data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no $(PYTHON). Install Python 3.11 or later, or name one: make PYTHON=/path/to/python3.11 run"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) -V); this needs Python 3.11 or later: make PYTHON=python3.11 run"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+$(RUN): requirements.txt | $(PY)
+	@echo "Installing dependencies into .venv ..."
+	@$(QUIET) $(PY) -m pip install -q -r requirements.txt || { \
+	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
+	@touch $@
+
+$(DEV): requirements.txt requirements-dev.txt | $(PY)
+	@echo "Installing dependencies into .venv ..."
+	@$(QUIET) $(PY) -m pip install -q -r requirements-dev.txt || { \
+	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
+	@touch $@ $(RUN)

@@ -1,0 +1,58 @@
+"""Whether this installation can do its work, and if not, why."""
+
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
+
+from campaigns.models import ClusterBeat
+
+ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
+
+_migrated = False
+
+
+def reasons() -> dict[str, str]:
+    """Return what is wrong, by part: database, migrations, cluster <name>.
+
+    Empty when all is well. A part is not looked at while one before it is ill.
+    """
+    try:
+        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return _migrations() or _clusters()
+    except (DatabaseError, InterfaceError) as error:
+        connection.close()
+        first = str(error).partition("\n")[0][:300]
+        return {"database": f"The database does not answer: {first}"}
+
+
+def _migrations() -> dict[str, str]:
+    """Ask until all are applied; what was applied once stays so."""
+    global _migrated
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            return {
+                "migrations": f"{len(plan)} are not applied, first {plan[0][0]}. "
+                "Run: python manage.py migrate"
+            }
+        _migrated = True
+    return {}
+
+
+def _clusters() -> dict[str, str]:
+    patience = timedelta(seconds=settings.CLUSTER_STALE_S) + ON_THE_WAY
+    fresh = ClusterBeat.objects.filter(seen_at__gt=Now() - patience)
+    alive = {name.partition("@")[0] for name in fresh.values_list("name", flat=True)}
+    return {
+        f"cluster {name}": "No canary came back lately. Is `python manage.py cluster` "
+        "running, and does it log errors?"
+        for name in settings.CLUSTERS
+        if name not in alive
+    }

@@ -1,0 +1,127 @@
+"""Run the whole product on this machine: what `make run` calls."""
+
+import http.client
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from campaigns.management.locks import AlreadyRunning, hold
+from emailtriggers import running
+from emailtriggers.first_start import (
+    ADMIN,
+    ensure_admin,
+    ensure_samples,
+    ensure_simulator_webhook,
+)
+from emailtriggers.postgres import PostgresBroken
+
+READY_S: Final = 30.0
+EVENT: Final = (
+    '{"userId":"u1","event":"Signed Up","context":{"traits":'
+    '{"email":"ada@example.com","first_name":"Ada"}}}'
+)
+
+
+class Command(BaseCommand):
+    """Database, migrations, samples, web, clusters and simulator in one go."""
+
+    help = "Run everything on this machine until Ctrl-C."
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        """Run until Ctrl-C, SIGTERM or the terminal's end."""
+        try:
+            lock = hold(settings.VAR_DIR / "run.lock")
+        except AlreadyRunning:
+            raise CommandError(
+                f"This installation runs already (VAR_DIR is {settings.VAR_DIR}). Stop "
+                "it first, with Ctrl-C in its terminal."
+            ) from None
+        with lock:
+            self._run()
+
+    def _run(self) -> None:
+        run = running.Running()
+        run.end_orphans()
+        try:
+            running.check_port("PORT", settings.PORT)
+            if settings.SIMULATED:
+                running.check_port("INBOX_PORT", settings.INBOX_PORT)
+            if settings.EMBEDDED:
+                run.start_postgres()
+            if not run.stopping():
+                self._start(run)
+            run.watch()
+        except (running.PortTaken, PostgresBroken) as error:
+            raise CommandError(str(error)) from error
+        finally:
+            if run.stopping():
+                self.stderr.write("Stopping.")
+            run.stop()
+
+    def _start(self, run: running.Running) -> None:
+        call_command("migrate", verbosity=0, interactive=False)
+        password = ensure_admin()
+        key = ensure_samples()
+        children = [running.web(), running.clusters()]
+        if settings.SIMULATED:
+            children.append(running.simulator(ensure_simulator_webhook()))
+        run.start(children)
+        ready = self._wait_until_ready(run)
+        if not run.stopping():
+            self.stdout.write(welcome(password=password, key=key))
+            if not ready:
+                self.stdout.write("Not all is well yet; /readyz says what.")
+            self.stdout.flush()
+
+    def _wait_until_ready(self, run: running.Running) -> bool:
+        end = time.monotonic() + READY_S
+        while time.monotonic() < end and not run.stopping():
+            if is_ready():
+                return True
+            run.look()
+            time.sleep(0.1)
+        return False
+
+
+def is_ready() -> bool:
+    """Return whether /readyz of our own web server answers 200."""
+    host = "127.0.0.1" if settings.BIND == "0.0.0.0" else settings.BIND  # noqa: S104
+    asked = http.client.HTTPConnection(host, settings.PORT, timeout=5)
+    try:
+        asked.request("GET", "/readyz", headers={"Host": "localhost"})
+        return asked.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        asked.close()
+
+
+def welcome(*, password: str, key: str) -> str:
+    """Return what a new user needs: addresses, login, key, and a first event."""
+    login = f"login {ADMIN}, password {password}" if password else "your own login"
+    lines = [
+        "",
+        f"  Admin      {settings.PUBLIC_URL}/admin/   ({login})",
+    ]
+    if settings.SIMULATED:
+        lines.append(f"  Inbox      http://localhost:{settings.INBOX_PORT}/")
+    else:
+        lines.append(
+            "  Mail       leaves through SendGrid; the sample rules are drafts"
+        )
+    if key:
+        lines += [
+            f"  Write key  {key}",
+            "",
+            "  Make the first mail arrive:",
+            "",
+            f"  curl -u {key}: -H 'Content-Type: application/json' \\",
+            f"    {settings.PUBLIC_URL}/v1/track -d '{EVENT}'",
+        ]
+    kept = Path(settings.VAR_DIR)
+    return "\n".join([*lines, "", f"  Data is kept in {kept}. Ctrl-C stops.", ""])

@@ -1,0 +1,153 @@
+"""Everything on one machine: database, web, clusters, simulator; until Ctrl-C."""
+
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from django.conf import settings
+
+from campaigns.management.processes import (
+    Child,
+    dies_with_parent,
+    kill_orphans,
+    stop_all,
+)
+from emailtriggers.postgres import Postgres
+
+logger = logging.getLogger(__name__)
+
+LOOK_S: Final = 0.25
+GRACE_S: Final = 7.0  # with the database's two seconds, Ctrl-C takes ten at most
+POSTGRES_GRACE_S: Final = 2.0
+MARK: Final = "EMAILTRIGGERS_RUN"
+
+
+class PortTaken(Exception):
+    """Something else listens where this product should."""
+
+
+def check_port(name: str, port: int) -> None:
+    """Raise PortTaken, saying what to do, if nobody can listen on the port."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.BIND, port))
+        except OSError as error:
+            raise PortTaken(
+                f"Port {port} on {settings.BIND} cannot be used: {error.strerror}. Stop "
+                f"the program that has it, or choose another: {name}={port + 1} make run"
+            ) from None
+
+
+def web() -> Child:
+    """Return the web server: one process a core, each with many threads."""
+    command = [
+        *("-m", "granian", "--interface", "wsgi", "--no-ws"),
+        *("--host", settings.BIND, "--port", str(settings.PORT)),
+        *("--workers", str(settings.WEB_WORKERS)),
+        *("--blocking-threads", str(settings.WEB_THREADS)),
+        *("--respawn-failed-workers", "--respawn-interval", "0.5"),
+        *("--workers-kill-timeout", "5", "--log-level", "error"),
+        "emailtriggers.wsgi:application",
+    ]
+    return _child("web", command)
+
+
+def clusters() -> Child:
+    """Return the supervisor of the clusters."""
+    return _child("clusters", ["manage.py", "cluster", "--grace", str(GRACE_S - 1)])
+
+
+def simulator(webhook: str) -> Child:
+    """Return the stand-in for SendGrid, which posts its events to `webhook`."""
+    command = [
+        *("-m", "demo.sendgrid_simulator", "--port", str(settings.INBOX_PORT)),
+        *("--host", settings.BIND, "--webhook", webhook),
+        *("--data", str(settings.VAR_DIR / "simulator")),
+    ]
+    return _child("simulator", command)
+
+
+def _child(name: str, command: Sequence[str]) -> Child:
+    return Child(
+        name,
+        [sys.executable, *command],
+        environment={MARK: str(settings.VAR_DIR), "PROCESS_NAME": name},
+        folder=Path(settings.BASE_DIR),
+    )
+
+
+class Running:
+    """The processes of one machine, from start to stop."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+        self.postgres: Postgres | None = None
+        self._signals = 0
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._on_signal)
+
+    def stopping(self) -> bool:
+        """Return whether a signal asked us to stop."""
+        return self._signals > 0
+
+    def end_orphans(self) -> int:
+        """Kill what a killed run left; return how many processes that were."""
+        return kill_orphans(MARK, str(settings.VAR_DIR))
+
+    def start_postgres(self) -> None:
+        """Start the embedded database. Raises PostgresBroken."""
+        self.postgres = Postgres(
+            settings.EMBEDDED_PG_DIR,
+            log=settings.VAR_DIR / "postgres.log",
+            dies_with_us=dies_with_parent(signal.SIGINT),
+        )
+        self._start_postgres()
+        if not self.stopping():
+            self.postgres.ensure_database()
+
+    def start(self, children: Sequence[Child]) -> None:
+        """Start these processes, to be looked after from now on."""
+        for child in children:
+            self.children.append(child)
+            child.start()
+
+    def watch(self) -> None:
+        """Restart whatever ends, until a signal asks us to stop."""
+        while not self.stopping():
+            self.look()
+            time.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Restart what is gone."""
+        if self.postgres is not None and not self.postgres.is_running():
+            logger.error("the database ended; starting it again")
+            self._start_postgres()
+        for child in self.children:
+            code = child.restart_when_dead()
+            if code is not None:
+                logger.error("%s ended (%s); starting it again", child.name, code)
+
+    def stop(self) -> None:
+        """Stop all within ten seconds, the database last; leave no process."""
+        before = self._signals
+        stop_all(
+            self.children, grace_s=GRACE_S, hurry=lambda: self._signals > before + 1
+        )
+        self.end_orphans()
+        if self.postgres is not None:
+            self.postgres.stop(patience_s=POSTGRES_GRACE_S)
+
+    def _start_postgres(self) -> None:
+        assert self.postgres is not None  # noqa: S101 - both callers have set it
+        self.postgres.start(say=logger.warning, stopping=self.stopping)
+
+    def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
+        self._signals += 1
