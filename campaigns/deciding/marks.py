@@ -33,3 +33,16 @@ class Mark:
     def took(self, newest: datetime) -> None:
         """Note the newest due time that was taken."""
         self.at = max(self.at, newest - LAG)
+
+
+_marks: dict[tuple[object, ...], Mark] = {}
+
+
+def mark_of(*queue: object) -> Mark:
+    """Return this process's mark of a queue, named by these values."""
+    return _marks.setdefault(queue, Mark())
+
+
+def forget() -> None:
+    """Look from the beginning again; for tests whose time goes back."""
+    _marks.clear()

@@ -5,15 +5,13 @@ from typing import Final
 
 from campaigns.deciding import database
 from campaigns.deciding.ids import new_id
-from campaigns.deciding.marks import Mark
+from campaigns.deciding.marks import mark_of
 from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.triggers import load_triggers
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE, JourneyState
 from campaigns.domain.steps import advance, apply_advance
 
 BATCH: Final = 100
-
-_marks = {TRANSACTIONAL_LANE: Mark(), MARKETING_LANE: Mark()}
 
 
 def advance_due(*, limit: int = BATCH) -> int:
@@ -26,7 +24,7 @@ def advance_due(*, limit: int = BATCH) -> int:
 
 def _advance_lane(decision: Decision, lane: int, limit: int) -> int:
     """Claim and advance; the claim never waits, so the clock may be read before."""
-    mark = _marks[lane]
+    mark = mark_of("timers", lane)
     rows = database.run(
         "claim_timers", lane=lane, now=decision.now, mark=mark.start(), limit=limit
     )

@@ -10,14 +10,12 @@ from django.conf import settings
 from django.db.transaction import atomic
 
 from campaigns.deciding import clock, database
-from campaigns.deciding.marks import Mark
+from campaigns.deciding.marks import mark_of
 from campaigns.domain.settle import MAX_ATTEMPTS
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE
 from campaigns.models import Provider
 
 RISKY: Final = 2  # attempts after which a mail is claimed alone
-
-_marks: dict[tuple[int, int, bool], Mark] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ def _claim_lane(
     risky: bool,  # noqa: FBT001 - private
     now: datetime,
 ) -> Sequence[Claim]:
-    mark = _marks.setdefault((provider, lane, risky), Mark())
+    mark = mark_of("mails", provider, lane, risky)
     rows = database.run(
         "claim_mails",
         lane=lane,
