@@ -9,7 +9,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from campaigns.deciding import clock, rulesets
+from campaigns.deciding.database import DatabaseAway
 from campaigns.ingest import partitions
+from campaigns.journeys import moves
 from campaigns.models import IngestState, Journey, RejectedEvent, WebhookBatch
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ def run(now: datetime | None = None) -> None:
     for part in PARTS:
         try:
             part(moment)
-        except DatabaseError:
+        except (DatabaseError, DatabaseAway):
             logger.exception(
                 "housekeeping: %s failed; it is tried again", part.__name__
             )
@@ -118,6 +120,12 @@ def delete_refused(now: datetime) -> None:
     ).delete()
 
 
+def finish_moves(now: datetime) -> None:
+    """Go on with resumes and archives that were cut short."""
+    del now
+    moves.finish_moves()
+
+
 PARTS: Final[tuple[Callable[[datetime], None], ...]] = (
     create_partitions,
     drop_old_events,
@@ -126,4 +134,5 @@ PARTS: Final[tuple[Callable[[datetime], None], ...]] = (
     delete_cooldowns,
     roll_up_counts,
     delete_refused,
+    finish_moves,
 )

@@ -42,12 +42,7 @@ ANSWERS = (
     Refused(Refusal.RATE_LIMITED, "slower", 429, timedelta(seconds=30)),
     Refused(Refusal.INVALID, "bad", 400),
 )
-TABLES = (
-    "event customer identity journey timer message attempt cooldown conversion "
-    "suppression subscription consent decisioncount rejectedevent recordedorder "
-    "rulestatuschange variant step rule_sources rule ruleversion templateversion "
-    "template sender provider topic source sourcekey dedupe_0 dedupe_1"
-).split()
+TABLES = ["event", "customer", "identity", "journey", "timer", "message", "attempt", "cooldown", "conversion", "suppression", "subscription", "consent", "decisioncount", "rejectedevent", "recordedorder", "rulestatuschange", "variant", "step", "rule_sources", "rule", "ruleversion", "templateversion", "template", "sender", "provider", "topic", "source", "sourcekey", "dedupe_0", "dedupe_1"]
 
 
 class TickingClock:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from campaigns.deciding.addresses import address_hash
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused
 from campaigns.domain.documents import parse_document
-
 from campaigns.domain.people import State
 from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.simulate import (
