@@ -158,6 +158,8 @@ class Postgres:
                 process.kill()
         psutil.wait_procs(alive, timeout=5)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for name in (embedded.SOCKET_NAME, embedded.SOCKET_NAME + ".lock"):
+            (self.socket_dir / name).unlink(missing_ok=True)
 
     def _has_data(self) -> bool:
         version = self.data / "PG_VERSION"

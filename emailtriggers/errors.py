@@ -1,0 +1,44 @@
+"""Error answers: JSON where programs ask, Django's plain pages where people do."""
+
+from http import HTTPStatus
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views import defaults
+
+PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer 400, such as for a Host that is not in ALLOWED_HOSTS."""
+    if request.path.startswith(PROGRAMS):
+        return _json(
+            HTTPStatus.BAD_REQUEST,
+            "This request is malformed, or names a host that ALLOWED_HOSTS lacks.",
+        )
+    return defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer 404."""
+    if request.path.startswith(PROGRAMS):
+        return _json(
+            HTTPStatus.NOT_FOUND,
+            f"There is nothing at {request.path[:200]}. docs/api.md lists the paths.",
+        )
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Answer 500 without a word on the cause; that is in the log."""
+    if request.path.startswith(PROGRAMS):
+        return _json(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "This is our fault and is in the server's log. Send it again later.",
+        )
+    return defaults.server_error(request)
+
+
+def _json(status: HTTPStatus, sentence: str) -> HttpResponse:
+    return JsonResponse({"error": sentence}, status=status)

@@ -1,0 +1,86 @@
+"""What /healthz and /readyz say, and what errors look like to programs."""
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection
+from django.db.models.functions import Now
+
+from campaigns.models import ClusterBeat
+from campaigns.reports import readiness
+
+pytestmark = pytest.mark.django_db
+
+
+def beat(name, *, age_s=1):
+    ClusterBeat.objects.create(name=name, seen_at=Now() - timedelta(seconds=age_s))
+
+
+def test_it_is_alive_without_asking_the_database(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_it_is_ready_when_every_cluster_showed_work(client):
+    beat("mail@a")
+    beat("feedback@b")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["reasons"]) == (200, {})
+
+
+def test_a_stale_cluster_is_named(client):
+    beat("mail@a", age_s=3600)
+    beat("feedback@a")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert list(answer.json()["reasons"]) == ["cluster mail"]
+
+
+def test_one_living_host_is_enough(client):
+    beat("mail@dead", age_s=3600)
+    beat("mail@alive")
+    beat("feedback@alive")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_missing_migrations_are_named(client, monkeypatch):
+    monkeypatch.setattr(readiness, "_migrated", False)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM django_migrations WHERE app = 'sessions' AND name LIKE '0001%'"
+        )
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "manage.py migrate" in answer.json()["reasons"]["migrations"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_is_a_reason_and_no_error(client):
+    connection.ensure_connection()
+    with connection.execute_wrapper(refuse):
+        answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.json()["reasons"]["database"]
+
+
+def refuse(_execute, _sql, _params, _many, _context):
+    """Stand for a connection that breaks in the middle of a statement."""
+    raise OperationalError from psycopg.OperationalError("gone")
+
+
+def test_nothing_at_a_path_is_told_to_programs_in_json(client):
+    answer = client.get("/webhooks/nobody/knows")
+    assert answer.status_code == 404
+    assert "/webhooks/nobody/knows" in answer.json()["error"]
+
+
+def test_the_root_leads_to_the_admin(client):
+    assert client.get("/")["Location"] == "/admin/"
+
+
+def test_a_foreign_host_is_refused_in_words(client):
+    answer = client.get("/healthz", headers={"host": "evil.example"})
+    assert answer.status_code == 400
+    assert "ALLOWED_HOSTS" in answer.json()["error"]

@@ -1,0 +1,95 @@
+"""Settings are read in a process of their own, as a start would."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+READ = "from django.conf import settings; print(repr(settings.{name}))"
+GOOD = {
+    "DATABASE_URL": "postgresql://u:p@db.example.com/mail",
+    "SECRET_KEY": "k" * 64,
+}
+
+
+def read(name, tmp_path, **environment):
+    """Return (exit code, stdout, stderr) of reading one setting."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ.format(name=name)],
+        env={
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "emailtriggers.settings",
+            "VAR_DIR": str(tmp_path / "var"),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.strip(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"PORT": "0"}, "PORT is 0; it must be from 1 to 65535"),
+        ({"PORT": "http"}, "PORT is 'http'; it must be a whole number"),
+        ({"DEBUG": "maybe"}, "DEBUG is 'maybe'; it must be yes or no"),
+        ({"DEMO_SPEED": "0"}, "DEMO_SPEED is 0"),
+        ({"ADMIN_THEME": "pink"}, "ADMIN_THEME is 'pink'; it must be one of"),
+        ({"PUBLIC_URL": "mail.example.com"}, "PUBLIC_URL is 'mail.example.com'"),
+        ({"PUBLIC_URL": "https://x.example/path"}, "scheme and host"),
+        ({"SENDGRID_API_KEY": "SG.x"}, "with a SENDGRID_API_KEY it must be https"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters"),
+        ({"UNSUBSCRIBE_KEYS": "a,b"}, "Each key in UNSUBSCRIBE_KEYS"),
+        ({"DATABASE_URL": GOOD["DATABASE_URL"]}, "SECRET_KEY is not set"),
+        (
+            {"DATABASE_URL": "sqlite:///x.db", "SECRET_KEY": "k" * 64},
+            "DATABASE_URL must name a PostgreSQL",
+        ),
+    ],
+)
+def test_a_bad_value_stops_the_start_by_its_name(environment, words, tmp_path):
+    code, _, said = read("PORT", tmp_path, **environment)
+    assert code == 1
+    assert words in said.splitlines()[-1]
+
+
+def test_the_demo_generates_one_secret_and_keeps_it_to_itself(tmp_path):
+    _, first, said = read("SECRET_KEY", tmp_path)
+    assert len(first) > 50, said
+    assert read("SECRET_KEY", tmp_path)[1] == first
+    kept = tmp_path / "var" / "secret_key"
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_of_each_purpose_differ_from_the_secret_and_each_other(tmp_path):
+    _, hashing, _ = read("ADDRESS_HASH_KEYS", tmp_path, **GOOD)
+    _, unsubscribing, _ = read("UNSUBSCRIBE_KEYS", tmp_path, **GOOD)
+    assert hashing != unsubscribing
+    assert "kkk" not in hashing + unsubscribing
+
+
+def test_keys_are_rotated_by_a_list_newest_first(tmp_path):
+    new, old = "n" * 32, "o" * 32
+    _, found, _ = read("ADDRESS_HASH_KEYS", tmp_path, ADDRESS_HASH_KEY=f"{new}, {old}")
+    assert found == repr((new, old))
+
+
+def test_production_over_https_gets_secure_cookies_and_the_real_sendgrid(tmp_path):
+    live = {**GOOD, "PUBLIC_URL": "https://m.example.com", "SENDGRID_API_KEY": "SG.x"}
+    assert read("SESSION_COOKIE_SECURE", tmp_path, **live)[1] == "True"
+    assert read("SENDGRID_HOST", tmp_path, **live)[1] == "'https://api.sendgrid.com'"
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_socket_folder_in_the_database_url_is_decoded(tmp_path):
+    url = {**GOOD, "DATABASE_URL": "postgresql://u@%2Fvar%2Frun%2Fpostgresql/mail"}
+    _, found, _ = read("DATABASES['default']['HOST']", tmp_path, **url)
+    assert found == "'/var/run/postgresql'"
+
+
+def test_the_plain_admin_needs_no_theme(tmp_path):
+    _, found, _ = read("INSTALLED_APPS", tmp_path, ADMIN_THEME="plain")
+    assert "unfold" not in found
