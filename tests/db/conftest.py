@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns.deciding import marks, rulesets
+from campaigns.ingest import partitions
 from campaigns.models import IngestState
 
 
@@ -12,6 +13,7 @@ def fresh_ruleset(request):
     """Nothing compiled, and the one row that a flushed database lacks."""
     rulesets.forget()
     marks.forget()
+    partitions.forget()
     if request.node.get_closest_marker("django_db"):
         kind = request.node.get_closest_marker("django_db").kwargs
         request.getfixturevalue("transactional_db" if kind.get("transaction") else "db")

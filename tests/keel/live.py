@@ -19,6 +19,7 @@ from campaigns.journeys.advance import advance_due
 from campaigns.models import (
     Company,
     Customer,
+    IngestState,
     Provider,
     Rule,
     RuleVersion,
@@ -42,7 +43,38 @@ ANSWERS = (
     Refused(Refusal.RATE_LIMITED, "slower", 429, timedelta(seconds=30)),
     Refused(Refusal.INVALID, "bad", 400),
 )
-TABLES = ["event", "customer", "identity", "journey", "timer", "message", "attempt", "cooldown", "conversion", "suppression", "subscription", "consent", "decisioncount", "rejectedevent", "recordedorder", "rulestatuschange", "variant", "step", "rule_sources", "rule", "ruleversion", "templateversion", "template", "sender", "provider", "topic", "source", "sourcekey", "dedupe_0", "dedupe_1"]
+TABLES = [
+    "event",
+    "customer",
+    "identity",
+    "journey",
+    "timer",
+    "message",
+    "attempt",
+    "cooldown",
+    "conversion",
+    "suppression",
+    "subscription",
+    "consent",
+    "decisioncount",
+    "rejectedevent",
+    "recordedorder",
+    "rulestatuschange",
+    "variant",
+    "step",
+    "rule_sources",
+    "rule",
+    "ruleversion",
+    "templateversion",
+    "template",
+    "sender",
+    "provider",
+    "topic",
+    "source",
+    "sourcekey",
+    "dedupe_0",
+    "dedupe_1",
+]
 
 
 class TickingClock:
@@ -100,6 +132,7 @@ def empty_database() -> None:
     with connection.cursor() as cursor:
         names = ", ".join(f"campaigns_{t}" for t in TABLES)
         cursor.execute(f"TRUNCATE {names} CASCADE")
+    IngestState.objects.get_or_create(pk=1, defaults={"rotated_at": timezone.now()})
     rulesets.forget()
     marks.forget()
     partitions.forget()
