@@ -5,5 +5,5 @@ from django.urls import re_path
 from campaigns.compliance import views
 
 urlpatterns = [
-    re_path(r"^u/(?P<token>[^/]*)/?$", views.unsubscribe, name="unsubscribe"),
+    re_path(r"^u/(?P<token>.*?)/?$", views.unsubscribe, name="unsubscribe"),
 ]

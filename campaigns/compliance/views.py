@@ -7,10 +7,7 @@ there is no CSRF check, for the token is the proof, and no script.
 import logging
 from typing import Final
 
-from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, QueryDict
-from django.http.multipartparser import MultiPartParserError
-from django.http.request import UnreadablePostError
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,7 +16,7 @@ from campaigns.deciding.outage import AWAY, distrust_connection
 
 logger = logging.getLogger(__name__)
 
-MAX_FORM_BYTES: Final = 64 * 1024
+EVERYTHING: Final = "all"
 RETRY_AFTER_S: Final = 30
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
 POLICY: Final = (
@@ -51,36 +48,18 @@ def _answer(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, "bad", status=404)
     if request.method != "POST":
         return _page(request, "ask", asked=asked)
-    form = _form(request)
-    everything = form.get("scope") == "all" or not asked.topic
+    # The buttons of the page say in the address what they mean; a mailbox's POST
+    # says nothing there. So no body is read: some clients leave it out, and one
+    # that never ends would keep a thread of ours.
+    scope = request.GET.get("scope", "")
+    everything = scope == EVERYTHING or not asked.topic
     unsubscribing.act(
         asked,
         everything=everything,
-        origin=_origin(form),
+        origin="unsubscribe_page" if scope else "one_click",
         wording=_wording(asked, everything=everything),
     )
     return _page(request, "done", asked=asked, everything=everything)
-
-
-def _form(request: HttpRequest) -> QueryDict:
-    """Return the form, empty if there is none: the POST itself is the wish.
-
-    Some clients leave the body out. What is too long for this form is not read,
-    nor written to the disk.
-    """
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not (length.isascii() and length.isdigit()) or int(length) > MAX_FORM_BYTES:
-        return QueryDict()
-    try:
-        return request.POST
-    except (MultiPartParserError, SuspiciousOperation, UnreadablePostError):
-        return QueryDict()
-
-
-def _origin(form: QueryDict) -> str:
-    if form.get("List-Unsubscribe") == "One-Click":
-        return "one_click"
-    return "unsubscribe_page" if "scope" in form else "unsubscribe_post"
 
 
 def _wording(asked: unsubscribing.Asked, *, everything: bool) -> str:
