@@ -24,7 +24,7 @@ check: $(DEV) ## Formatting, lint, import rules, types, migrations, deployment, 
 	.venv/bin/mypy
 	$(PY) manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
-	@long=$$(git ls-files '*.py' | xargs wc -l | awk '$$2 != "total" && $$1 > 400'); \
+	@long=$$(git ls-files 'campaigns/*.py' 'emailtriggers/*.py' 'demo/*.py' | grep -v /migrations/ | xargs wc -l | awk '$$2 != "total" && $$1 > 400'); \
 	if [ -n "$$long" ]; then echo "Modules over 400 lines:"; echo "$$long"; exit 1; fi
 
 format: $(DEV) ## Format the code and mend what lint can mend

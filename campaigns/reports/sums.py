@@ -1,4 +1,4 @@
-"""Do the books balance? (design, invariant 9)"""
+"""Whether the books balance (design, invariant 9)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
