@@ -16,6 +16,7 @@ from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.write import text
 from campaigns.domain.provider_events import ProviderEvent, RejectedItem, read_batch
 from campaigns.feedback.effects import Applied, apply_events
+from campaigns.models import WebhookBatch
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,17 @@ def drain(limit_s: float = 2.0) -> int:
         logger.warning("feedback waits for the database: %s", error)
         connection.close()
     return applied
+
+
+def apply_again(batch_id: int) -> bool:
+    """Queue a stored body once more, for an operator; False if it is gone.
+
+    Harmless for one that was applied: its events are known by then.
+    """
+    again = WebhookBatch.objects.filter(pk=batch_id).update(
+        attempts=0, applied_at=None, error="", pending_at=clock.now()
+    )
+    return again > 0
 
 
 def _claim() -> _Batch | None:

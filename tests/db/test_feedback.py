@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from campaigns.deciding import clock, database
 from campaigns.deciding.suppressing import lift
 from campaigns.feedback import apply as applying
-from campaigns.feedback.apply import MAX_ATTEMPTS, drain
+from campaigns.feedback.apply import MAX_ATTEMPTS, apply_again, drain
 from campaigns.feedback.due import anything_due
 from campaigns.feedback.views import MAX_BODY_BYTES
 from campaigns.models import (
@@ -554,6 +554,28 @@ class TestTroubles:
         batch = WebhookBatch.objects.get()
         assert batch.pending_at is None
         assert "ended before" in batch.error
+
+    def test_an_operator_can_have_a_body_applied_again(self):
+        mail = a_mail(a_customer())
+        store([item(mail, "bounce", **HARD)])
+        assert drain() == 1
+        lift(Suppression.objects.get().pk, by="eve", why="mailbox is back")
+        key = WebhookBatch.objects.get().pk
+        WebhookBatch.objects.update(attempts=MAX_ATTEMPTS)
+        assert apply_again(key)
+        assert drain() == 1
+        assert not apply_again(key + 1)
+        # Known events change nothing, not even what was lifted since.
+        assert Suppression.objects.get().lifted_at is not None
+        assert drain() == 0
+
+    def test_who_comes_late_with_an_error_does_not_undo_what_another_applied(self):
+        store([])
+        late = applying._claim()
+        WebhookBatch.objects.update(applied_at=NOW, pending_at=None)
+        applying._put_off(late, "lost the race")
+        batch = WebhookBatch.objects.get()
+        assert (batch.pending_at, batch.error) == (None, "")
 
     def test_a_claimed_body_is_left_alone_until_its_lease_ends(self, time):
         store([])

@@ -30,6 +30,7 @@ from campaigns.models import (
     Suppression,
     Topic,
 )
+from tests.db.locks import wait_until_somebody_waits_for_a_lock
 from tests.db.mail_rows import THEN, a_customer, a_topic
 
 BOUNCE = SuppressionReason.HARD_BOUNCE
@@ -250,7 +251,7 @@ def test_a_suppression_of_an_unknown_address_waits_for_a_gate_that_holds_it():
         gate.lock_address(key)
         assert reasons("nobody@example.com") == frozenset()
         thread.start()
-        wait_until_somebody_waits_for_an_advisory_lock()
+        wait_until_somebody_waits_for_a_lock()
         # Still unseen, and not committed: this gate's verdict stands.
         assert not done.is_set()
         assert reasons("nobody@example.com") == frozenset()
@@ -279,20 +280,7 @@ def test_a_gate_that_comes_second_sees_the_suppression():
         block = Block(address_hash=key, reason=BOUNCE, origin="t")
         suppress_within(decision, [block])
         thread.start()
-        wait_until_somebody_waits_for_an_advisory_lock()
+        wait_until_somebody_waits_for_a_lock()
         assert seen == []
     thread.join(10)
     assert seen == [{BOUNCE}]
-
-
-def wait_until_somebody_waits_for_an_advisory_lock():
-    with connection.cursor() as cursor:
-        for _ in range(100_000):
-            cursor.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
-                "AND NOT granted AND database = "
-                "(SELECT oid FROM pg_database WHERE datname = current_database())"
-            )
-            if cursor.fetchone()[0]:
-                return
-    raise AssertionError("nobody waited for the lock")

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from campaigns.compliance import unsubscribing
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.transaction import Decision
+from campaigns.deciding.suppressing import suppress, unsubscribe
 from campaigns.domain.events import EventType, IncomingEvent, SourceRef, Trust
+from campaigns.domain.states import SuppressionReason
 from campaigns.ingest import partitions
 from campaigns.ingest.record import record
 from campaigns.journeys.advance import advance_due
@@ -28,11 +29,12 @@ from campaigns.models import (
     Topic,
 )
 from campaigns.rendering.links import preview_unsubscribe_url, unsubscribe_url
+from campaigns.sending import gate as gate_module
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import begin
 from campaigns.sending.prepare import prepare
+from tests.db.locks import wait_until_somebody_waits_for_a_lock
 from tests.db.mail_rows import a_customer, a_mail, a_rule, a_topic
-from tests.db.test_suppressing import wait_until_somebody_waits_for_an_advisory_lock
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 FORM = "application/x-www-form-urlencoded"
@@ -363,28 +365,97 @@ class TestQueuedMail:
         assert gate_all() == [mail.pk]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_gate_under_way_and_the_click_wait_for_each_other():
-    """The click commits after the gate that held the person, and then holds."""
-    topic, ada = a_topic(), a_customer()
-    link = path_to(ada, topic.pk)
-    answers = []
+@pytest.fixture
+def gate_paused(monkeypatch):
+    """The gate stops after it has read what the address allows, until it is let go."""
+    reading, go_on = threading.Event(), threading.Event()
+    real = gate_module.facts_for_addresses
 
-    def click():
+    def read_and_wait(*args, **kwargs):
+        facts = real(*args, **kwargs)
+        reading.set()
+        assert go_on.wait(20)
+        return facts
+
+    monkeypatch.setattr(gate_module, "facts_for_addresses", read_and_wait)
+    return reading, go_on
+
+
+def in_thread(work, into):
+    def run():
         try:
-            answers.append(Client().post(link, ONE_CLICK).status_code)
+            into.append(work())
         finally:
             connection.close()
 
-    thread = threading.Thread(target=click)
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_click_between_the_gates_reading_and_its_commit_waits_for_it(gate_paused):
+    """Two connections. `sending` is committed first, so the mail may leave; the
+    click is answered only after that, and the next mail is stopped by it."""
+    topic = a_topic()
+    a_rule(topic)
+    mail = signed_up("ada@example.com", topic=topic)
+    link = path_to(Customer.objects.get(email="ada@example.com"), topic.pk)
+    reading, go_on = gate_paused
+    gone, answers = [], []
+    gate = in_thread(gate_all, gone)
+    assert reading.wait(20)
+    click = in_thread(lambda: Client().post(link, ONE_CLICK).status_code, answers)
+    wait_until_somebody_waits_for_a_lock()
+    assert answers == gone == []
+    assert not Suppression.objects.exists()
+    go_on.set()
+    gate.join(20)
+    click.join(20)
+    assert (gone, answers) == ([[mail.pk]], [200])
+    mail.refresh_from_db()
+    assert mail.state == "sending"
+    assert Suppression.objects.get().created_at > mail.sending_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_suppression_of_the_bare_address_waits_for_the_gate_too(gate_paused):
+    """It knows no customer, so only the address's own lock can hold it back."""
+    topic = a_topic()
+    a_rule(topic)
+    mail = signed_up("ada@example.com", topic=topic)
+    reading, go_on = gate_paused
+    gone, done = [], []
+    gate = in_thread(gate_all, gone)
+    assert reading.wait(20)
+    reason = SuppressionReason.COMPLAINT
+    late = in_thread(
+        lambda: suppress("ada@example.com", reason=reason, origin="test"), done
+    )
+    wait_until_somebody_waits_for_a_lock()
+    assert done == []
+    go_on.set()
+    gate.join(20)
+    late.join(20)
+    assert (gone, done) == ([[mail.pk]], [True])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gate_that_waits_for_a_click_sees_it():
+    topic = a_topic()
+    a_rule(topic)
+    mail = signed_up("ada@example.com", topic=topic)
+    ada = Customer.objects.get(email="ada@example.com")
+    gone = []
     with atomic():
-        gate = Decision()
-        # The address alone: the person's row would be waited for even sooner.
-        gate.lock_address(address_hash(ada.email))
-        thread.start()
-        wait_until_somebody_waits_for_an_advisory_lock()
-        assert answers == []
-        assert not Suppression.objects.exists()
-    thread.join(10)
-    assert answers == [200]
-    assert Suppression.objects.count() == 1
+        # The click's transaction: it has the locks and has not committed.
+        unsubscribe(
+            ada.pk, address_hash(ada.email), topic.pk, origin="test", wording=""
+        )
+        gate = in_thread(gate_all, gone)
+        wait_until_somebody_waits_for_a_lock()
+        assert gone == []
+    gate.join(20)
+    assert gone == [[]]
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == ("skipped", "suppressed")
