@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from campaigns.deciding import marks, rulesets
+from campaigns.deciding import clock, marks, rulesets
 from campaigns.domain.answers import Accepted
 from campaigns.domain.events import EventType, IncomingEvent, SourceRef, Trust
 from campaigns.ingest import partitions
@@ -78,12 +78,11 @@ OFFICE = {"weekdays": [0, 1, 2, 3, 4], "start": "09:00", "end": "17:00"}
 class World:
     """One company with one provider, sender and topic, and two sources."""
 
-    def __init__(self, clock=None):
+    def __init__(self, still=None):
         for memory in (rulesets, marks, partitions):
             memory.forget()
-        self.clock = clock
+        self.clock = still
         self.rules: dict[str, int] = {}
-        self.events: dict[str, int] = {}
         self._count = 0
         Company.objects.update_or_create(
             pk=1,
@@ -194,7 +193,8 @@ class World:
         """Make an event that happens now, with an id of its own if none is given."""
         self._count += 1
         values.setdefault("message_id", f"event {self._count}")
-        values.setdefault("occurred_at", self.clock.now() if self.clock else None)
+        if "occurred_at" not in values:
+            values["occurred_at"] = clock.now()
         return IncomingEvent(type=kind, name=name, **values)
 
     def post(self, *events, public=False):

@@ -1,0 +1,481 @@
+"""The work ends at any line, the provider answers anything: what is left is right."""
+
+import json
+import socket
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from campaigns.deciding import clock, transaction
+from campaigns.dispatch import drain as draining
+from campaigns.dispatch.drain import drain
+from campaigns.dispatch.due import anything_due
+from campaigns.domain.answers import Refusal, Refused
+from campaigns.feedback.apply import drain as apply_feedback
+from campaigns.ingest import record as ingesting
+from campaigns.models import (
+    Attempt,
+    Company,
+    Event,
+    Journey,
+    Message,
+    Provider,
+    Timer,
+    WebhookEndpoint,
+)
+from campaigns.providers.registry import provider_for
+from campaigns.reports.sums import differences
+from campaigns.sending import deliver, gate, prepare, settle
+from campaigns.sending.claim import claim
+from demo.sendgrid_simulator import Simulator
+from tests.db.crashing import Crash, killed, let_backoff_end, let_leases_end
+from tests.db.world import World, lasts, step
+from tests.keel.live import empty_database
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module")
+def running():
+    made = Simulator(port=0).start()
+    yield made
+    provider_for("sendgrid", api_key="", host=made.url).close()
+    made.stop()
+
+
+@pytest.fixture
+def simulator(running, settings):
+    running.faults()
+    running.store.clear()
+    settings.SENDGRID_HOST = running.url
+    settings.SENDGRID_API_KEY = ""
+    return running
+
+
+@pytest.fixture
+def world(simulator, settings):
+    settings.MIDDLEWARE = [m for m in settings.MIDDLEWARE if "whitenoise" not in m]
+    empty_database()
+    yield World()
+    assert differences() == []
+    assert all(times == 1 for times in simulator.handovers().values())
+    empty_database()
+
+
+@pytest.fixture
+def due(world):
+    """A mail for ann that is due now."""
+    world.rule("news", "Viewed")
+    world.known("ann")
+    world.does("ann", "Viewed")
+    return world
+
+
+def the_mail():
+    return Message.objects.get()
+
+
+def restart():
+    """Start anew after a crash, once the leases are over, and work until all is done."""
+    let_leases_end()
+    drain()
+    let_leases_end()
+    let_backoff_end()
+    drain()
+
+
+def reported(simulator, event="delivered"):
+    """Let SendGrid report about every mail that it took, through our own door."""
+    endpoint = WebhookEndpoint.objects.create(
+        slug=f"hook{WebhookEndpoint.objects.count()}",
+        public_keys=[simulator.public_key],
+    )
+    items = [simulator.event(str(m["id"]), event) for m in simulator.messages()]
+    body = json.dumps(items).encode()
+    stamp = str(int(clock.now().timestamp()))
+    answer = Client().post(
+        endpoint.path(),
+        data=body,
+        content_type="application/json",
+        HTTP_X_TWILIO_EMAIL_EVENT_WEBHOOK_SIGNATURE=simulator.key.sign(
+            body, timestamp=stamp
+        ),
+        HTTP_X_TWILIO_EMAIL_EVENT_WEBHOOK_TIMESTAMP=stamp,
+    )
+    assert answer.status_code // 100 == 2
+    assert apply_feedback() == 1
+
+
+# --- Killed at a line (invariants 4 and 11) --------------------------------------
+# Each line: what is called there, the mail's state that is left, and what becomes of
+# it: the end, how often it was handed over, and which attempt it was.
+LINES = {
+    "before advance commits": (transaction, "write_changes", "before", None, "sent", 1, 1),
+    "after advance committed": (draining, "advance_due", "after", "queued", "sent", 1, 1),
+    "after the claim": (deliver, "claim", "after", "claimed", "sent", 1, 2),
+    "while rendering": (prepare, "compose", "after", "claimed", "sent", 1, 2),
+    "after rendering": (deliver, "prepare", "after", "claimed", "sent", 1, 2),
+    "while the gate looks": (gate, "gate", "after", "claimed", "sent", 1, 2),
+    "before sending commits": (gate, "_open_attempts", "after", "claimed", "sent", 1, 2),
+    "after sending committed": (deliver, "begin", "after", "sending", "unknown", 0, 1),
+    "before the POST": (deliver, "_providers", "after", "sending", "unknown", 0, 1),
+    "after the POST": (deliver, "settle", "before", "sending", "unknown", 1, 1),
+    "while settling": (settle, "apply_answer", "after", "sending", "unknown", 1, 1),
+    "after the attempt": (settle, "_end_attempt", "after", "sending", "unknown", 1, 1),
+    "before settle commits": (settle, "_note_health", "after", "sending", "unknown", 1, 1),
+    "after settle committed": (deliver, "settle", "after", "sent", "sent", 1, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_mail_is_handed_over_at_most_once_wherever_the_worker_ends(
+    due, simulator, monkeypatch, line
+):
+    module, name, when, left, end, handed, attempt = LINES[line]
+    with killed(monkeypatch, module, name, when=when):
+        drain()
+    assert list(Message.objects.values_list("state", flat=True)) == [left] * bool(left)
+    assert Timer.objects.count() == (left is None)
+    restart()
+    mail = the_mail()
+    assert (mail.state, mail.attempt) == (end, attempt)
+    assert sum(simulator.handovers().values()) == handed
+    assert Journey.objects.get().state == "finished"
+    assert not Attempt.objects.filter(state="open").exists()
+    if end == "unknown":
+        assert (mail.reason, claim(limit=8)) == ("no_answer", [])
+        reported(simulator)
+        assert the_mail().state == ("sent" if handed else "unknown")
+        attempts = list(Attempt.objects.values_list("state", flat=True))
+        assert attempts == ["accepted" if handed else "ambiguous"]
+
+
+def test_of_eight_mails_posted_at_once_none_is_posted_again_after_a_crash(
+    world, simulator, monkeypatch
+):
+    world.rule("news", "Viewed")
+    for number in range(8):
+        world.known(f"u{number}")
+        world.does(f"u{number}", "Viewed")
+    with killed(monkeypatch, deliver, "settle", when="before", ordinal=3):
+        drain()
+    # A killed process would have no threads left; here the POSTs under way end.
+    deliver._pool().shutdown()
+    deliver._pools.clear()
+    restart()
+    assert sum(simulator.handovers().values()) == 8
+    assert Counter(Message.objects.values_list("state", flat=True)) == {
+        "sent": 2,
+        "unknown": 6,
+    }
+    reported(simulator)
+    assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def test_evidence_that_comes_before_the_lease_ends_is_used_by_the_rescue(
+    due, simulator, monkeypatch
+):
+    with killed(monkeypatch, deliver, "settle", when="before"):
+        drain()
+    reported(simulator)
+    mail = the_mail()
+    assert mail.state == "sending"
+    assert mail.evidence_at is not None
+    restart()
+    assert the_mail().state == "sent"
+    assert Attempt.objects.get().state == "accepted"
+    assert Journey.objects.get().state == "finished"
+
+
+def test_nothing_gives_back_a_mail_that_has_evidence(due, simulator, monkeypatch):
+    """SendGrid reported it, then something on the way said 429."""
+    with killed(monkeypatch, deliver, "settle", when="before"):
+        drain()
+    reported(simulator)
+    mail = the_mail()
+    refused = Refused(Refusal.RATE_LIMITED, "slower", 429, timedelta(seconds=1))
+    settle.settle(mail.customer_id, mail.pk, mail.token, refused)
+    assert the_mail().state == "sent"
+
+
+def test_an_event_whose_worker_ends_before_the_commit_is_not_there(world, monkeypatch):
+    world.rule("news", "Viewed")
+    world.known("ann")
+    event = world.event(name="Viewed", user_id="ann", message_id="once")
+    for name in ("_write_events", "_write_counts"):
+        with killed(monkeypatch, ingesting, name, when="after"):
+            world.post(event)
+    with killed(monkeypatch, transaction, "write_changes", when="after"):
+        world.post(event)
+    assert not Event.objects.filter(message_id="once").exists()
+    assert not Journey.objects.exists()
+    # The client had no answer and comes again.
+    assert world.post(event).accepted == 1
+    assert world.post(event).duplicates == 1
+    drain()
+    assert [m[3] for m in world.mails()] == ["sent"]
+
+
+def test_what_record_acknowledged_is_committed_durably(world):
+    world.does("ann", "Viewed")
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+        other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM campaigns_event")
+            assert cursor.fetchone() == (1,)
+    finally:
+        other.close()
+
+
+# --- A mail that kills whoever touches it -----------------------------------------
+def test_a_poisonous_mail_harms_none_of_its_neighbours(world, simulator, monkeypatch):
+    world.rule("news", "Viewed")
+    for number in range(16):
+        world.known(f"u{number}")
+        world.does(f"u{number}", "Viewed")
+    compose = prepare.compose
+
+    def kills(parts):
+        if parts.to_email == "u5@example.com":
+            raise Crash
+        return compose(parts)
+
+    monkeypatch.setattr(prepare, "compose", kills)
+    crashes = 0
+    while anything_due():
+        try:
+            drain()
+        except Crash:
+            crashes += 1
+            assert crashes <= 5
+            let_leases_end()
+    assert crashes == 5
+    ends = Counter(Message.objects.values_list("state", "reason"))
+    assert ends == {("sent", ""): 15, ("failed", "too_many_attempts"): 1}
+    assert sum(simulator.handovers().values()) == 15
+    # Neighbours suffered at most the two attempts before it was left alone.
+    sent = Message.objects.filter(state="sent").values_list("attempt", flat=True)
+    assert max(sent) <= 3
+    assert Journey.objects.exclude(state="finished").count() == 0
+
+
+def test_a_mail_claimed_five_times_in_vain_is_given_up_and_its_journey_goes_on(world):
+    world.rule("news", "Viewed", steps=[step(), step(delay=lasts(1, "days"))])
+    world.known("ann")
+    world.does("ann", "Viewed")
+    draining.advance_due()
+    for attempt in range(1, 6):
+        assert [c.id for c in claim(limit=8)] == [the_mail().pk]
+        assert the_mail().attempt == attempt
+        let_leases_end()
+        assert settle.rescue() == 1
+    mail = the_mail()
+    assert (mail.state, mail.reason) == ("failed", "too_many_attempts")
+    assert mail.detail == {"attempts": 5}
+    assert not Attempt.objects.exists()
+    assert Journey.objects.get().step == 1
+    assert Timer.objects.count() == 1
+
+
+# --- What the provider answers (invariant 4) ---------------------------------------
+ANSWERS = {
+    # fault: (state, reason, attempt counted, handed over, attempt's end)
+    "429": ({"kind": "status", "status": 429, "retry_after": 7}, "queued", "", 0, 0, "refused"),
+    "401": ({"kind": "status", "status": 401}, "queued", "", 0, 0, "refused"),
+    "403": ({"kind": "status", "status": 403}, "queued", "", 0, 0, "refused"),
+    "400": ({"kind": "status", "status": 400}, "failed", "invalid", 1, 0, "refused"),
+    "413": ({"kind": "status", "status": 413}, "failed", "invalid", 1, 0, "refused"),
+    "500": ({"kind": "status", "status": 500}, "unknown", "no_answer", 1, 0, "ambiguous"),
+    "503": ({"kind": "status", "status": 503}, "unknown", "no_answer", 1, 0, "ambiguous"),
+    "500 but taken": (
+        {"kind": "status", "status": 500, "after_accept": True},
+        "unknown", "no_answer", 1, 1, "ambiguous",
+    ),
+    "teapot": ({"kind": "status", "status": 418}, "unknown", "no_answer", 1, 0, "ambiguous"),
+    "nonsense": ({"kind": "nonsense"}, "unknown", "no_answer", 1, 1, "ambiguous"),
+    "dropped before": ({"kind": "drop_before_accept"}, "unknown", "no_answer", 1, 0, "ambiguous"),
+    "dropped after": ({"kind": "drop_after_accept"}, "unknown", "no_answer", 1, 1, "ambiguous"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_only_what_was_surely_not_taken_comes_again(due, simulator, name):
+    fault, state, reason, attempt, handed, ended = ANSWERS[name]
+    simulator.faults(fault | {"times": 1})
+    drain()
+    mail = the_mail()
+    assert (mail.state, mail.reason, mail.attempt) == (state, reason, attempt)
+    assert sum(simulator.handovers().values()) == handed
+    assert Attempt.objects.get().state == ended
+    Provider.objects.update(paused_until=None)
+    restart()
+    again = state == "queued"
+    assert the_mail().state == ("sent" if again else state)
+    assert sum(simulator.handovers().values()) == handed + again
+    assert Journey.objects.get().state == "finished"
+    if handed and state == "unknown":
+        reported(simulator)
+        assert the_mail().state == "sent"
+
+
+def test_an_answer_that_does_not_come_in_time_is_unknown(due, simulator, settings):
+    settings.POST_DEADLINE_S = 1
+    simulator.faults({"kind": "delay", "delay_ms": 1500, "times": 1})
+    drain()
+    assert (the_mail().state, the_mail().reason) == ("unknown", "no_answer")
+    restart()
+    assert the_mail().state == "unknown"
+    assert sum(simulator.handovers().values()) <= 1
+
+
+def test_a_provider_that_cannot_be_reached_gets_the_mail_later(
+    due, simulator, settings
+):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        settings.SENDGRID_HOST = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        before = clock.now()
+        drain()
+    mail = the_mail()
+    assert (mail.state, mail.attempt) == ("queued", 1)
+    assert mail.detail["refusal"] == "not_reached"
+    assert mail.not_before >= before + timedelta(seconds=5)
+    assert Provider.objects.get().failures == 1
+    settings.SENDGRID_HOST = simulator.url
+    let_backoff_end()
+    drain()
+    assert (the_mail().state, the_mail().attempt) == ("sent", 2)
+    assert Provider.objects.get().failures == 0
+
+
+def test_a_mail_that_never_reaches_its_provider_fails_after_five_attempts(
+    due, settings
+):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        settings.SENDGRID_HOST = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        for _ in range(5):
+            drain()
+            let_backoff_end()
+    assert (the_mail().state, the_mail().reason) == ("failed", "not_reached")
+    assert Attempt.objects.filter(state="refused").count() == 5
+    assert Journey.objects.get().state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("fault", "pause"),
+    [
+        ({"status": 429, "retry_after": 7}, timedelta(seconds=7)),
+        ({"status": 401}, timedelta(minutes=5)),
+        ({"status": 403}, timedelta(minutes=5)),
+    ],
+    ids=["429", "401", "403"],
+)
+def test_a_provider_that_asks_for_a_pause_is_asked_for_nothing_more(
+    world, simulator, fault, pause
+):
+    world.rule("news", "Viewed")
+    for user in ("ann", "bob"):
+        world.known(user)
+    world.does("ann", "Viewed")
+    simulator.faults({"kind": "status", "times": 1} | fault)
+    before = clock.now()
+    drain()
+    provider = Provider.objects.get()
+    assert before + pause <= provider.paused_until <= clock.now() + pause
+    assert str(fault["status"]) in provider.pause_reason
+    let_backoff_end()
+    world.does("bob", "Viewed")
+    drain()
+    assert Counter(Message.objects.values_list("state", "attempt")) == {
+        ("queued", 0): 2
+    }
+    assert not anything_due()
+    assert Attempt.objects.count() == 1
+
+
+def break_provider(world, simulator, people):
+    world.rule("news", "Viewed")
+    simulator.faults({"kind": "status", "status": 500})
+    for number in range(people):
+        world.known(f"u{number}")
+        world.does(f"u{number}", "Viewed")
+        drain()
+
+
+def let_breaker_half_open():
+    Provider.objects.update(open_until=clock.now())
+
+
+def test_the_breaker_opens_after_five_failures_and_then_nothing_is_claimed(
+    world, simulator
+):
+    break_provider(world, simulator, 4)
+    assert Provider.objects.get().open_until is None
+    break_five = ("u4", "u5", "u6")
+    for user in break_five:
+        world.known(user)
+        world.does(user, "Viewed")
+        drain()
+    provider = Provider.objects.get()
+    assert provider.failures == 5
+    assert provider.open_until > clock.now() + timedelta(seconds=25)
+    assert Counter(Message.objects.values_list("state", "attempt")) == {
+        ("unknown", 1): 5,
+        ("queued", 0): 2,
+    }
+    assert not anything_due()
+
+
+def test_a_half_open_breaker_lets_one_through(world, simulator):
+    break_provider(world, simulator, 5)
+    for user in ("ann", "bob", "cid"):
+        world.known(user)
+        world.does(user, "Viewed")
+    draining.advance_due()
+    let_breaker_half_open()
+    probe = claim(limit=8)
+    assert len(probe) == 1
+    deliver.send(probe)  # fails like the others: open again
+    assert Provider.objects.get().open_until > clock.now()
+    assert claim(limit=8) == []
+    simulator.faults()
+    let_breaker_half_open()
+    probe = claim(limit=8)
+    assert len(probe) == 1
+    deliver.send(probe)
+    provider = Provider.objects.get()
+    assert (provider.failures, provider.open_until) == (0, None)
+    assert len(claim(limit=8)) == 1
+
+
+def test_what_failed_for_good_does_not_count_for_the_cap(world, simulator):
+    """It never reached anybody, so it must not cost the next mail."""
+    Company.objects.update(cap_messages=1, cap_days=1)
+    world.rule("news", "Viewed")
+    world.known("ann")
+    simulator.faults({"kind": "status", "status": 400, "times": 1})
+    for _ in range(2):
+        world.does("ann", "Viewed")
+        drain()
+    assert [m[3:] for m in world.mails()] == [("failed", "invalid"), ("sent", "")]
+
+
+def test_what_is_unknown_counts_for_the_cap(world, simulator):
+    Company.objects.update(cap_messages=1, cap_days=1)
+    world.rule("news", "Viewed")
+    world.known("ann")
+    simulator.faults({"kind": "drop_after_accept", "times": 1})
+    for _ in range(2):
+        world.does("ann", "Viewed")
+        drain()
+    assert [m[3:] for m in world.mails()] == [
+        ("unknown", "no_answer"),
+        ("skipped", "frequency_cap"),
+    ]
