@@ -1,12 +1,13 @@
 """Sample data for the first start: five rules that show what the engine does."""
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from django.db.transaction import atomic
 
+from campaigns.domain.events import Trust
 from campaigns.domain.states import Kind
 from campaigns.journeys.publishing import publish
+from campaigns.journeys.templates import publish_template
 from campaigns.models import (
     Company,
     Provider,
@@ -18,116 +19,50 @@ from campaigns.models import (
     Topic,
 )
 from campaigns.receive.auth import hash_key
+from demo.samples.events import CUSTOMER, EVENTS
+from demo.samples.rules import RULES, SampleRule
 from demo.samples.templates import TEMPLATES, SampleTemplate
 
 BY: Final = "samples"
 SHOWN_CHARS: Final = 6
-WEEKDAYS: Final = [0, 1, 2, 3, 4]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRule:
-    """One rule of one step and one variant."""
-
-    name: str
-    description: str
-    events: tuple[str, ...]
-    template: str
-    kind: Kind = Kind.MARKETING
-    rule: dict[str, Any] = field(default_factory=dict)
-    step: dict[str, Any] = field(default_factory=dict)
-
-
-RULES: Final = (
-    SampleRule(
-        name="Welcome",
-        description="Greets everybody who signs up, at once and only once.",
-        events=("Signed Up", "user.signup"),
-        template="Welcome",
-        rule={"cooldown_amount": 365},
-    ),
-    SampleRule(
-        name="Product follow-up",
-        description="An hour after a look at a product; once a week at most.",
-        events=("Product Viewed", "product.viewed"),
-        template="Product follow-up",
-        rule={"cooldown_amount": 7},
-        step={"delay_amount": 1, "delay_unit": "hours"},
-    ),
-    SampleRule(
-        name="Cart recovery",
-        description=(
-            "Two hours after the last change of a cart, unless it was bought meanwhile."
-        ),
-        events=("Cart Updated", "cart.abandoned"),
-        template="Cart reminder",
-        rule={
-            "cooldown_amount": 1,
-            "cooldown_key": "cart_id",
-            "retrigger": "restart",
-            "exit_events": ["Order Completed", "order.completed"],
-            "exit_key": "cart_id",
-            "goal_event": "Order Completed",
-        },
-        step={"delay_amount": 2, "delay_unit": "hours"},
-    ),
-    SampleRule(
-        name="Receipt",
-        description="The receipt of an order, at once.",
-        events=("Order Completed",),
-        template="Receipt",
-        kind=Kind.TRANSACTIONAL,
-        rule={"cooldown_amount": 1, "cooldown_key": "order_id"},
-    ),
-    SampleRule(
-        name="Pricing help",
-        description=(
-            "Offers help an hour after a visit to the prices, in office hours of the "
-            "customer's own time zone."
-        ),
-        events=("Visited Pricing Page",),
-        template="Pricing help",
-        rule={"cooldown_amount": 14},
-        step={
-            "delay_amount": 1,
-            "delay_unit": "hours",
-            "weekdays": WEEKDAYS,
-            "send_from": "09:00",
-            "send_until": "17:00",
-        },
-    ),
-)
+BACKEND: Final = "My backend"
+WEBSITE: Final = "My website"
 
 
 def seed(*, write_key: str, live: bool) -> None:
-    """Fill an empty database; `live` publishes the rules, else they stay drafts.
+    """Fill a database without rules; `live` publishes them, else they stay drafts.
 
-    `write_key` becomes the key of the sample source. All or nothing: a crash
-    leaves the database as empty as it was, and the next start tries again.
+    `write_key` becomes the key of the sample backend; the website's source has
+    none yet (`create_source "My website" --kind segment --public` makes one).
+    All or nothing: a crash leaves the database as empty as it was, and the next
+    start tries again. Does nothing where a rule exists.
     """
     with atomic():
-        source = Source.objects.create(name="My backend", kind="segment")
-        SourceKey.objects.create(
-            source=source,
-            key_hash=hash_key(write_key),
-            prefix=write_key[:SHOWN_CHARS],
-        )
+        if Rule.objects.exists():
+            return
+        _sources(write_key)
         Company.objects.update_or_create(
             pk=1, defaults={"name": "Acorn Supply", "time_zone": "UTC"}
         )
-        sender = _sender()
-        topic, _ = Topic.objects.get_or_create(
-            slug="tips",
-            defaults={
-                "name": "Tips and offers",
-                "description": "Help with what you looked at, and now and then an offer.",
-            },
-        )
+        sender, topic = _sender(), _topic()
         templates = {sample.name: _template(sample) for sample in TEMPLATES}
         rules = [_rule(r, sender, topic, templates[r.template]) for r in RULES]
         if live:
             for rule in rules:
                 publish(rule.pk, by=BY)
+
+
+def _sources(write_key: str) -> None:
+    backend, _ = Source.objects.get_or_create(
+        name=BACKEND, defaults={"kind": "segment", "trust": Trust.SECRET}
+    )
+    SourceKey.objects.get_or_create(
+        key_hash=hash_key(write_key),
+        defaults={"source": backend, "prefix": write_key[:SHOWN_CHARS]},
+    )
+    Source.objects.get_or_create(
+        name=WEBSITE, defaults={"kind": "segment", "trust": Trust.PUBLIC}
+    )
 
 
 def _sender() -> Sender:
@@ -138,21 +73,41 @@ def _sender() -> Sender:
             "from_name": "Acorn Supply",
             "from_email": "hello@acorn-supply.example",
             "company_name": "Acorn Supply Ltd",
-            "postal_address": "1 Oak Street, 12345 Springfield",
+            "postal_address": "1 Oak Street\n12345 Springfield",
             "provider": provider,
         },
     )
     return sender
 
 
-def _template(sample: SampleTemplate) -> Template:
-    return Template.objects.create(
-        name=sample.name,
-        subject=sample.subject,
-        preheader=sample.preheader,
-        html=sample.html,
-        text=sample.text,
+def _topic() -> Topic:
+    topic, _ = Topic.objects.get_or_create(
+        slug="tips",
+        defaults={
+            "name": "Tips and offers",
+            "description": "Help with what you looked at, and now and then an offer.",
+        },
     )
+    return topic
+
+
+def _template(sample: SampleTemplate) -> Template:
+    name, properties = EVENTS[sample.slug]
+    template, _ = Template.objects.get_or_create(
+        name=sample.name,
+        defaults={
+            "subject": sample.subject,
+            "preheader": sample.preheader,
+            "html": sample.html,
+            "text": sample.text,
+            "sample": {
+                "event": {"name": name, "properties": properties},
+                "customer": dict(CUSTOMER),
+            },
+        },
+    )
+    publish_template(template.pk, by=BY)
+    return template
 
 
 def _rule(sample: SampleRule, sender: Sender, topic: Topic, template: Template) -> Rule:

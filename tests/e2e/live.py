@@ -14,11 +14,16 @@ from campaigns.receive.limits import LIMITER
 from campaigns.receive.refusals import REFUSALS
 
 
-def write_key(name="Shop", *, trust=Trust.SECRET):
-    """Return a new source's write key; this process forgets all older ones."""
+def fresh_start():
+    """Let this process forget what it knew of the last test's database."""
     for memory in (KEYS, LIMITER, REFUSALS, partitions, rulesets):
         memory.forget()
     IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
+
+
+def write_key(name="Shop", *, trust=Trust.SECRET):
+    """Return a new source's write key; this process forgets all older ones."""
+    fresh_start()
     key = f"write-key-of-{name.lower()}"
     source = Source.objects.create(name=name, kind="segment", trust=trust)
     SourceKey.objects.create(source=source, key_hash=hash_key(key), prefix=key[:4])
