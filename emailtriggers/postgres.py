@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypedDict
 
 import psutil
 import psycopg
@@ -201,7 +201,7 @@ class Postgres:
             "--builtin-locale=C.UTF-8",
         ]
         made = subprocess.run(  # noqa: S603 - our own binary and arguments
-            command, capture_output=True, text=True, check=False, user=_as_user()
+            command, capture_output=True, text=True, check=False, **_as_user()
         )
         if made.returncode != 0:
             raise PostgresBroken(
@@ -244,7 +244,7 @@ class Postgres:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in the terminal is not for it
                 preexec_fn=self._dies_with_us,
-                user=_as_user(),
+                **_as_user(),
             )
 
     def _wait(
@@ -339,8 +339,22 @@ def _uid() -> int:
     return pwd.getpwnam(SYSTEM_USER).pw_uid
 
 
-def _as_user() -> int | None:
-    return _uid() if os.geteuid() == 0 else None
+class _User(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def _as_user() -> _User:
+    """As root: the server's own user, and none of root's groups.
+
+    In root's group it could not pass a folder of mode 0701, for the group's bits
+    count before those of all others.
+    """
+    if os.geteuid() != 0:
+        return {}
+    found = pwd.getpwuid(_uid())
+    return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
 
 
 def _own(folder: Path) -> None:
