@@ -43,8 +43,9 @@ def minutes(amount):
     return {"amount": amount, "unit": "minutes"}
 
 
-DELAYS = st.sampled_from([0, 10, 60, 120]).map(minutes)
+DELAYS = st.sampled_from([0, 0, 0, 10, 60, 120]).map(minutes)
 CONDITIONS = st.one_of(
+    st.none(),
     st.none(),
     st.none(),
     st.sampled_from(
@@ -103,8 +104,8 @@ def _variant(name, condition, template):
 @st.composite
 def documents(draw, *, rule, topic, sender, template):
     marketing = draw(st.booleans())
-    trigger = draw(st.sampled_from(NAMES[:3]))
-    leaves = draw(st.sampled_from([None, "Bought", "Left"]))
+    trigger = draw(st.sampled_from(["Viewed", "Viewed", "Carted", "Bought"]))
+    leaves = draw(st.sampled_from([None, "Bought", "Left", "Left"]))
     return {
         "schema": 1,
         "rule": rule,
@@ -133,7 +134,7 @@ def documents(draw, *, rule, topic, sender, template):
         "exit": {"events": [leaves], "key": draw(st.sampled_from([None, "cart"]))}
         if leaves and leaves != trigger
         else None,
-        "retrigger": draw(st.sampled_from(["ignore", "restart", "restart"])),
+        "retrigger": draw(st.sampled_from(["ignore", "restart", "restart", "restart"])),
         "freshness": draw(st.sampled_from([None, minutes(240)])),
         "holdout": draw(st.sampled_from([0, 3000, 6000])) if marketing else 0,
         "goal": draw(
@@ -180,7 +181,12 @@ def events(draw, moment, number):
 
 STOPS = ("pause", "pause", "resume", "resume", "suppress", "choose", "archive")
 KINDS = (
-    ("post",) * 6 + ("again",) * 4 + ("leave",) * 2 + ("pass_by",) * 3 + ("stop",) * 2
+    ("post",) * 6
+    + ("again",) * 3
+    + ("twice",) * 4
+    + ("leave",) * 4
+    + ("pass_by",) * 3
+    + ("stop",) * 2
 )
 
 
@@ -239,6 +245,13 @@ class _History:
 
     def again(self):
         self._like_last("")
+
+    def twice(self):
+        """A trigger, queued by the dispatcher, and the same trigger again."""
+        name = self.draw(st.sampled_from(["Viewed", "Viewed", "Carted"]))
+        self._like_last(name)
+        self.made.append(Do("advance"))
+        self._like_last(name)
 
     def leave(self):
         self._like_last(self.draw(st.sampled_from(["Bought", "Left", "Opened"])))

@@ -159,7 +159,7 @@ def prepare_setting(documents_for) -> Setting:
     topic = Topic.objects.create(slug="news", name="News")
     words = {
         "subject": "Hi {{ event.cart }}",
-        "html": "<p>{{ unsubscribe_url }}</p>",
+        "html": "<p>Hello {{ event.total }}</p>",
     }
 
     template = Template.objects.create(name="t", **words)

@@ -6,6 +6,7 @@ KEEL_EXAMPLES sets how many histories are tried; KEEL_SEED reproduces a run.
 import json
 import os
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ PHASES = (
     else (Phase.explicit, Phase.reuse, Phase.generate)
 )
 SHARES = ("merge", "restart_after_queueing", "exit", "pause", "holdout", "late")
+LATE = timedelta(minutes=5)
 seen: Counter = Counter()
 
 
@@ -95,9 +97,9 @@ def _late(setting, made):
     for operation in made:
         if isinstance(operation, Post):
             for event in operation.events:
-                if newest is not None and event.occurred_at < newest:
+                if newest is not None and event.occurred_at < newest - LATE:
                     return True
-                newest = event.occurred_at
+                newest = max(newest or event.occurred_at, event.occurred_at)
     return False
 
 
