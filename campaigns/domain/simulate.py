@@ -18,7 +18,7 @@ from campaigns.domain.intake import Intake, Stored, not_after
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset
 from campaigns.domain.settle import apply_answer
-from campaigns.domain.states import Kind, MessageState, SuppressionReason
+from campaigns.domain.states import CAPPED, Kind, MessageState, SuppressionReason
 from campaigns.domain.steps import Trigger, advance, apply_advance
 from campaigns.domain.stopping import resume, stop
 
@@ -277,6 +277,7 @@ class World:
         return sum(
             m.address == address
             and m.kind is Kind.MARKETING
+            and m.state in CAPPED
             and m.sending_at is not None
             and m.sending_at > since
             for s in self.people()

@@ -77,6 +77,10 @@ UNSETTLED: Final = frozenset(
     }
 )
 STOPPABLE: Final = UNSETTLED - {MessageState.SENDING}
+# What the frequency cap counts: what reached its address, or may have.
+CAPPED: Final = frozenset(
+    {MessageState.SENDING, MessageState.SENT, MessageState.UNKNOWN}
+)
 
 
 class AttemptState(StrEnum):

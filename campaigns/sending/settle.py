@@ -13,7 +13,7 @@ from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.people import Mail
 from campaigns.domain.settle import MAX_ATTEMPTS, apply_answer, apply_settled, unknown
-from campaigns.domain.states import AttemptState, MessageState
+from campaigns.domain.states import CAPPED, AttemptState, MessageState
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ def _settle(
         decision.states[person], mail, answer, decision.rules, now=decision.now
     )
     decision.states[person] = state
+    if mail.address_hash is not None and state.mails[mail.id].state not in CAPPED:
+        # The cap counts it no more: not while a gate counts this address's mails.
+        decision.lock_address(mail.address_hash)
     _end_attempt(token, attempt, answer, now=decision.now)
     _note_health(mail.provider, answer, now=decision.now)
     decision.note("settle", {"mail": mail.id, "answer": describe(answer)})

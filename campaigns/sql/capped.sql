@@ -1,6 +1,7 @@
--- How many marketing mails each address had since then. Uses message_cap_idx.
+-- How many marketing mails each address had, or may have had, since then: what was
+-- refused for good reached nobody. Uses message_cap_idx.
 SELECT m.address_hash, count(*)
 FROM campaigns_message m
 WHERE m.address_hash = ANY(%(hashes)s::bytea[]) AND m.sending_at > %(since)s
-  AND m.kind = 'marketing'
+  AND m.kind = 'marketing' AND m.state IN ('sending', 'sent', 'unknown')
 GROUP BY m.address_hash

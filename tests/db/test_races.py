@@ -202,6 +202,35 @@ def test_two_gates_for_one_address_keep_its_cap(world):
     }
 
 
+def test_what_the_cap_no_longer_counts_is_settled_after_the_gate_that_counted_it(
+    world, monkeypatch
+):
+    Company.objects.update(cap_messages=1, cap_days=1)
+    world.rule("news", "Viewed")
+    for user in ("ann", "bob"):
+        world.identify(user, email=ADDRESS)
+        world.does(user, "Viewed")
+    advance_due()
+    first, second = claim(limit=8)
+    (sent,) = begin([first], prepare([first]))
+    looking = Stop("gate")
+    monkeypatch.setattr(gating, "gate", looking.before(gating.gate))
+    gate = Actor("gate", lambda: begin([second], prepare([second]))).begin()
+    looking.reached()
+    answer = Refused(Refusal.INVALID, "no", 400)
+    settler = Actor(
+        "settler", lambda: settle(sent.customer, sent.mail, sent.token, answer)
+    ).begin()
+    waits_for(settler, gate)
+    looking.go()
+    assert gate.result() == []
+    settler.result()
+    assert Counter(Message.objects.values_list("state", "reason")) == {
+        ("failed", "invalid"): 1,
+        ("skipped", "frequency_cap"): 1,
+    }
+
+
 # --- A change of rules against an event (invariant 6) --------------------------
 def test_an_event_that_comes_while_a_pause_is_committing_starts_nothing(
     world, monkeypatch
