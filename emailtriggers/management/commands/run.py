@@ -9,6 +9,7 @@ from typing import Final
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from campaigns.management.locks import AlreadyRunning, hold
 from emailtriggers import running
@@ -58,6 +59,12 @@ class Command(BaseCommand):
             run.watch()
         except (running.PortTaken, PostgresBroken) as error:
             raise CommandError(str(error)) from error
+        except OperationalError as error:
+            which = "embedded" if settings.EMBEDDED else "DATABASE_URL"
+            said = " ".join(str(error).split())
+            raise CommandError(
+                f"The database ({which}) does not answer: {said}"
+            ) from error
         finally:
             if run.stopping():
                 self.stderr.write("Stopping.")
