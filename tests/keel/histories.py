@@ -39,6 +39,11 @@ class Do:
     flag: bool = False
 
 
+def said(moment, number, late=0):
+    """When an event happened: a second before, each later than the last."""
+    return moment - timedelta(minutes=late, seconds=1) + timedelta(microseconds=number)
+
+
 def minutes(amount):
     return {"amount": amount, "unit": "minutes"}
 
@@ -151,7 +156,7 @@ def events(draw, moment, number):
     device = draw(st.sampled_from(DEVICES))
     who = draw(st.sampled_from(["user", "device", "device", "both"]))
     late = draw(st.sampled_from([0, 0, 0, 5, 45, 130, 300]))
-    occurred = moment - timedelta(minutes=late, microseconds=number)
+    occurred = said(moment, number, late)
     common = {
         "message_id": f"m{number}",
         "occurred_at": occurred,
@@ -190,14 +195,46 @@ KINDS = (
 )
 
 
+WISHES = ("restart", "exit", "holdout", "merge", "pause", "late")
+PLAIN = {
+    "trigger": {"events": ["Viewed"], "sources": None, "public": False},
+    "condition": None,
+    "cooldown": None,
+    "exit": None,
+    "freshness": None,
+    "holdout": 0,
+}
+
+
+def wished(document, wish):
+    """Return the rule as the wish's episode needs it, most of it as drawn."""
+    made = {**document, **PLAIN, "retrigger": "restart"}
+    first = {**made["steps"][0], "delay": minutes(0), "wait_for": None, "window": None}
+    match wish:
+        case "restart":
+            first["delay"] = minutes(0)
+        case "exit":
+            made["exit"] = {"events": ["Left"], "key": None}
+            first["delay"] = minutes(60)
+        case "holdout":
+            made |= {"kind": "marketing", "topic": 1, "holdout": 10_000}
+        case _:
+            return document
+    return {**made, "steps": [first, *made["steps"][1:]]}
+
+
 @st.composite
-def operations(draw, *, size):
-    """Return a list of operations, times after START; work is done between them."""
+def operations(draw, *, size, wish):
+    """Return a list of operations, times after START; work is done between them.
+
+    The wish's episode comes first, so that every kind of history is among many.
+    """
     history = _History(draw)
     for user, address in zip(USERS[:3], ADDRESSES, strict=True):
         history.made.append(
             Post((_identified(user, address, history.moment, history.next()),))
         )
+    history.grant(wish)
     for _ in range(size):
         getattr(history, draw(st.sampled_from(KINDS)))()
         history.work()
@@ -237,11 +274,45 @@ class _History:
             tracked[-1],
             name=name or tracked[-1].name,
             message_id=f"m{number}",
-            occurred_at=self.moment - timedelta(microseconds=number),
+            occurred_at=said(self.moment, number),
         )
         self.posted.append(event)
         self.made.append(Post((event,)))
         return None
+
+    def track(self, name, *, user=None, device=None, late=0):
+        number = self.next()
+        event = IncomingEvent(
+            type=EventType.TRACK,
+            message_id=f"m{number}",
+            name=name,
+            user_id=user,
+            anonymous_id=device,
+            properties={"cart": "k0", "total": 60},
+            occurred_at=said(self.moment, number, late),
+        )
+        self.posted.append(event)
+        self.made.append(Post((event,)))
+
+    def grant(self, wish):
+        match wish:
+            case "restart":
+                self.track("Viewed", user="u0")
+                self.made.append(Do("advance"))
+                self.track("Viewed", user="u0")
+            case "exit":
+                self.track("Viewed", user="u0")
+                self.track("Left", user="u0")
+            case "holdout":
+                self.track("Viewed", user="u0")
+            case "merge":
+                self.track("Carted", device="d3")
+                self.track("Viewed", user="u0", device="d3")
+            case "pause":
+                self.made.append(Do("pause"))
+            case "late":
+                self.track("Viewed", user="u0")
+                self.track("Bought", user="u0", late=45)
 
     def again(self):
         self._like_last("")
@@ -283,5 +354,5 @@ def _identified(user, address, moment, number):
         message_id=f"m{number}",
         user_id=user,
         traits={"email": address},
-        occurred_at=moment - timedelta(microseconds=number),
+        occurred_at=said(moment, number),
     )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from campaigns.deciding import clock
-from tests.keel.histories import Post, documents, operations
+from tests.keel.histories import WISHES, Post, documents, operations, wished
 from tests.keel.live import Live, TickingClock, prepare_setting
 from tests.keel.replay import Names, Simulated, differences, live_rows, simulated_rows
 
@@ -39,8 +39,10 @@ def histories(draw, size=(10, 40)):
             for n in range(amount)
         ]
 
+    wish = draw(st.sampled_from(WISHES))
     drawn = documents_for(1, 1, 1)
-    return drawn, draw(operations(size=draw(st.integers(*size))))
+    drawn[0] = wished(drawn[0], wish)
+    return drawn, draw(operations(size=draw(st.integers(*size)), wish=wish))
 
 
 def placed(drawn):
