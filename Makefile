@@ -12,7 +12,7 @@ help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
-	@exec $(PY) manage.py run
+	@$(PY) manage.py run
 
 test: $(DEV) ## Run all tests
 	$(PY) -m pytest -n 2 $(ARGS)
@@ -45,12 +45,12 @@ $(PY):
 
 $(RUN): requirements.txt | $(PY)
 	@echo "Installing dependencies into .venv ..."
-	@$(QUIET) $(PY) -m pip install -q -r requirements.txt || { \
+	@$(QUIET) $(PY) -m pip install -q --no-compile -r requirements.txt || { \
 	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
 	@touch $@
 
 $(DEV): requirements.txt requirements-dev.txt | $(PY)
 	@echo "Installing dependencies into .venv ..."
-	@$(QUIET) $(PY) -m pip install -q -r requirements-dev.txt || { \
+	@$(QUIET) $(PY) -m pip install -q --no-compile -r requirements-dev.txt || { \
 	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
 	@touch $@ $(RUN)

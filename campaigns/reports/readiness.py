@@ -31,19 +31,24 @@ def reasons() -> dict[str, str]:
         return {"database": f"The database does not answer: {first}"}
 
 
+def unapplied() -> list[str]:
+    """Return the names of the migrations that the database lacks, in their order."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [str(migration) for migration, _backwards in plan]
+
+
 def _migrations() -> dict[str, str]:
     """Ask until all are applied; what was applied once stays so."""
     global _migrated
-    if not _migrated:
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if plan:
-            return {
-                "migrations": f"{len(plan)} are not applied, first {plan[0][0]}. "
-                "Run: python manage.py migrate"
-            }
-        _migrated = True
-    return {}
+    missing = [] if _migrated else unapplied()
+    _migrated = not missing
+    if not missing:
+        return {}
+    return {
+        "migrations": f"{len(missing)} are not applied, first {missing[0]}. "
+        "Run: python manage.py migrate"
+    }
 
 
 def _clusters() -> dict[str, str]:

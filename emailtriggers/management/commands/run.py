@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
 from campaigns.management.locks import AlreadyRunning, hold
+from campaigns.reports import readiness
 from emailtriggers import running
 from emailtriggers.first_start import (
     ADMIN,
@@ -71,13 +72,15 @@ class Command(BaseCommand):
             run.stop()
 
     def _start(self, run: running.Running) -> None:
-        call_command("migrate", verbosity=0, interactive=False)
-        password = ensure_admin()
-        key = ensure_samples()
+        if readiness.unapplied():
+            call_command("migrate", verbosity=0, interactive=False)
         children = [running.web(), running.clusters()]
         if settings.SIMULATED:
             children.append(running.simulator(ensure_simulator_webhook()))
         run.start(children)
+        # While those start; a password's check alone takes half a second.
+        password = ensure_admin()
+        key = ensure_samples()
         ready = self._wait_until_ready(run)
         if not run.stopping():
             self.stdout.write(welcome(password=password, key=key))
