@@ -1,0 +1,156 @@
+"""Clients that post events at a steady rate and keep a ledger of what was acknowledged.
+
+They do as SDKs do: several events a request, and an answer of 5xx, or none at all,
+means the same events again, with the same messageIds, until they are acknowledged.
+"""
+
+import base64
+import http.client
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+PATIENCE_S: Final = 90.0
+TIMEOUT_S: Final = 15.0
+PAUSE_S: Final = 0.3
+CLIENTS: Final = 16
+BATCH: Final = 10  # events a request, as SDKs gather them
+SIGNED_UP_EVERY: Final = 4  # a mail for each of these: 200 events/s are 50 mails/s
+VIEWED_EVERY: Final = 20  # a journey that waits for an hour
+
+
+@dataclass
+class Ledger:
+    """What the clients know. Times are aware, by this machine's clock."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+    retries: int = 0
+    signed_up: dict[str, datetime] = field(default_factory=dict)  # address: first try
+
+
+class Load:
+    """`CLIENTS` threads that post `rate` events a second, `total` of them."""
+
+    def __init__(
+        self, *, port: int, key: str, name: str, total: int, rate: float = 200.0
+    ) -> None:
+        """Aim at the product's port; `name` begins every messageId."""
+        self.ledger = Ledger()
+        self._name = name
+        self._port = port
+        self._rate = rate
+        login = base64.b64encode(f"{key}:".encode()).decode()
+        self._headers = {
+            "Authorization": f"Basic {login}",
+            "Content-Type": "application/json",
+        }
+        self._batches = iter(range(total // BATCH))
+        self._lock = threading.Lock()
+        self._began = 0.0
+        self._threads = [
+            threading.Thread(target=self._run, name=f"client {n}", daemon=True)
+            for n in range(CLIENTS)
+        ]
+
+    def start(self) -> "Load":
+        """Begin to post."""
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def finish(self) -> Ledger:
+        """Wait until all events are through; return the ledger."""
+        for thread in self._threads:
+            thread.join(PATIENCE_S + TIMEOUT_S)
+            assert not thread.is_alive(), f"{thread.name} hangs"
+        return self.ledger
+
+    def _email(self, number: int) -> str:
+        return f"{self._name}-{number}@example.com"
+
+    def _message_id(self, number: int) -> str:
+        return f"{self._name}-{number}"
+
+    def _run(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while (number := self._next()) is not None:
+            due = self._began + number * BATCH / self._rate
+            time.sleep(max(0.0, due - time.monotonic()))
+            connection = self._post(number, connection)
+        if connection is not None:
+            connection.close()
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return next(self._batches, None)
+
+    def _event(self, number: int) -> dict[str, object]:
+        step = number % VIEWED_EVERY
+        person = number - number % SIGNED_UP_EVERY
+        event: dict[str, object] = {
+            "type": "track",
+            "messageId": self._message_id(number),
+            "userId": f"{self._name}-user-{person}",
+            "event": "Button Clicked",
+            "properties": {"number": number},
+        }
+        if step % SIGNED_UP_EVERY == 0:
+            traits = {"email": self._email(number), "first_name": "Ada"}
+            event |= {"event": "Signed Up", "context": {"traits": traits}}
+        elif step == 1:
+            event |= {"event": "Product Viewed", "properties": {"name": "Lamp"}}
+        return event
+
+    def _post(
+        self, number: int, connection: http.client.HTTPConnection | None
+    ) -> http.client.HTTPConnection | None:
+        """Post a batch until it is acknowledged; return the connection to go on with."""
+        numbers = range(number * BATCH, (number + 1) * BATCH)
+        message_ids = {self._message_id(n) for n in numbers}
+        body = json.dumps({"batch": [self._event(n) for n in numbers]})
+        tried = {self._email(n): utc_now() for n in numbers if n % SIGNED_UP_EVERY == 0}
+        with self._lock:
+            self.ledger.signed_up |= tried
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            status, answer, connection = self._try(body, connection)
+            if status == 200 and json.loads(answer) == {"success": True}:
+                with self._lock:
+                    self.ledger.acknowledged |= message_ids
+                return connection
+            if 200 <= status < 500:
+                with self._lock:
+                    self.ledger.refused.append(f"batch {number}: {status} {answer!r}")
+                return connection
+            with self._lock:
+                self.ledger.retries += 1
+            time.sleep(PAUSE_S)
+        with self._lock:
+            self.ledger.given_up |= message_ids
+        return connection
+
+    def _try(
+        self, body: str, connection: http.client.HTTPConnection | None
+    ) -> tuple[int, bytes, http.client.HTTPConnection | None]:
+        """Return status (0 without an answer), body, and the connection if it is good."""
+        to = connection or http.client.HTTPConnection(
+            "127.0.0.1", self._port, timeout=TIMEOUT_S
+        )
+        try:
+            to.request("POST", "/v1/batch", body, self._headers)
+            answer = to.getresponse()
+            return answer.status, answer.read(), to
+        except (OSError, http.client.HTTPException):
+            to.close()
+            return 0, b"", None
+
+
+def utc_now() -> datetime:
+    """Return the time, as the simulator on the same machine tells it."""
+    return datetime.now(tz=UTC)  # noqa: TID251 - the clock of a client
