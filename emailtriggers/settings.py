@@ -16,7 +16,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
-from emailtriggers import embedded
+from emailtriggers import embedded, theme
 from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -159,6 +159,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
 ADMIN_THEME = choice(env, "ADMIN_THEME", ("unfold", "plain"))
+UNFOLD = theme.UNFOLD
 INSTALLED_APPS = [
     *(["unfold"] if ADMIN_THEME == "unfold" else []),
     "django.contrib.admin",
@@ -207,7 +208,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+            ],
+            "libraries": {"et_dashboard": "campaigns.admin.dashboard"},
         },
     },
 ]

@@ -1,0 +1,31 @@
+"""The admin: one file a noun, over one thin base."""
+
+from campaigns.admin import (
+    company,
+    customers,
+    dashboard,
+    events,
+    journeys,
+    messages,
+    rules,
+    sources,
+    steps,
+    suppressions,
+    system,
+    templates,
+)
+
+__all__ = [
+    "company",
+    "customers",
+    "dashboard",
+    "events",
+    "journeys",
+    "messages",
+    "rules",
+    "sources",
+    "steps",
+    "suppressions",
+    "system",
+    "templates",
+]

@@ -21,7 +21,7 @@ from campaigns.models import Company, Rule, RuleStatusChange, RuleVersion, Templ
 
 __all__ = [
     "NotAllowedNow", "PublishRefused", "Refusal", "archive", "change_settings",
-    "draft_document", "finish_moves", "pause", "publish", "read_draft", "resume",
+    "company_refusals", "draft_document", "finish_moves", "pause", "publish", "read_draft", "resume",
     "set_company",
 ]  # fmt: skip
 
@@ -161,7 +161,7 @@ def set_company(
 
     Raises PublishRefused for values that no decision could use.
     """
-    found = list(_company_refusals(time_zone, cap_messages, cap_days))
+    found = list(company_refusals(time_zone, cap_messages, cap_days))
     if found:
         raise PublishRefused(found)
 
@@ -177,9 +177,10 @@ def set_company(
     return change_settings(work)
 
 
-def _company_refusals(
+def company_refusals(
     time_zone: str, cap_messages: int | None, cap_days: int
 ) -> list[Refusal]:
+    """Return what is wrong with values for the company, each with its field."""
     found = []
     if time_zone not in available_timezones():
         sentence = f"“{time_zone[:60]}” is no time zone; give one such as Europe/Paris."

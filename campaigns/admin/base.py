@@ -1,0 +1,157 @@
+"""What every screen of the admin stands on: the theme, the viewer's zone, limits.
+
+The only module that knows Unfold; without it the same screens are Django's own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.contrib import messages
+from django.db import OperationalError, connection
+from django.db.transaction import atomic
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
+
+from campaigns.domain.timing import zone_of
+from campaigns.models import Company
+
+LIST_TIMEOUT_MS: Final = 3000
+ZONE_COOKIE: Final = "et_zone"
+UNFOLD: Final = "unfold" in settings.INSTALLED_APPS
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin as _ModelAdmin
+    from django.contrib.admin import StackedInline as _StackedInline
+    from django.contrib.admin import TabularInline as _TabularInline
+    from django.contrib.admin.widgets import AdminTextareaWidget as TextArea
+    from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
+    from django.forms import CheckboxSelectMultiple as CheckboxList
+    from django.forms import Select
+
+    ThemeAdmin = _ModelAdmin[Any]
+    StackedInline = _StackedInline[Any, Any]
+    TabularInline = _TabularInline[Any, Any]
+elif UNFOLD:
+    from unfold.admin import ModelAdmin as ThemeAdmin
+    from unfold.admin import StackedInline, TabularInline
+    from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxList
+    from unfold.widgets import UnfoldAdminSelectWidget as Select
+    from unfold.widgets import UnfoldAdminTextareaWidget as TextArea
+    from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
+else:
+    from django.contrib.admin import ModelAdmin as ThemeAdmin
+    from django.contrib.admin import StackedInline, TabularInline
+    from django.contrib.admin.widgets import AdminTextareaWidget as TextArea
+    from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
+    from django.forms import CheckboxSelectMultiple as CheckboxList
+    from django.forms import Select
+
+__all__ = [
+    "UNFOLD", "BaseAdmin", "CheckboxList", "ReadOnlyAdmin", "Select", "StackedInline",
+    "TabularInline", "TextArea", "TextInput", "actor", "viewer_zone",
+]  # fmt: skip
+
+
+def actor(request: HttpRequest) -> str:
+    """Return the name under which the records keep who did it."""
+    return request.user.get_username()
+
+
+def viewer_zone(request: HttpRequest) -> ZoneInfo:
+    """Return the zone that the browser named, else the company's, else UTC."""
+    named = request.COOKIES.get(ZONE_COOKIE, "")[:60]
+    company = Company.objects.filter(pk=1).values_list("time_zone", flat=True).first()
+    return zone_of(named or None, zone_of(company or None, ZoneInfo("UTC")))
+
+
+@contextmanager
+def bounded_reading() -> Iterator[None]:
+    """Read from one snapshot, no statement for longer than LIST_TIMEOUT_MS."""
+    with atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('statement_timeout', %s, true)",
+                [str(LIST_TIMEOUT_MS)],
+            )
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', '0', true)")
+
+
+def rendered(response: HttpResponse) -> HttpResponse:
+    """Return the response with its template rendered, still within limits and zone."""
+    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+        response.render()
+    return response
+
+
+def _took_too_long(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "sqlstate", "") == "57014"
+
+
+class BaseAdmin(ThemeAdmin):
+    """A screen: times in the viewer's zone, lists that never hold the database up."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    # Unfold's own
+    warn_unsaved_form = True
+    list_filter_sheet = False
+    compressed_fields = True
+
+    class Media:
+        css = {"all": ["campaigns/admin.css"]}
+        js = ["campaigns/admin.js"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list within the time limit; say so if that was too short."""
+        with timezone.override(viewer_zone(request)):
+            if request.method != "GET":
+                return rendered(super().changelist_view(request, extra_context))
+            try:
+                with bounded_reading():
+                    return rendered(super().changelist_view(request, extra_context))
+            except OperationalError as error:
+                if not _took_too_long(error) or not request.GET:
+                    raise
+        messages.warning(
+            request,
+            "That search took longer than 3 seconds and was stopped. Search by a "
+            "whole e-mail address or an id.",
+        )
+        return HttpResponseRedirect(request.path)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        """Show or take the form, with times in the viewer's zone."""
+        with timezone.override(viewer_zone(request)):
+            return rendered(
+                super().changeform_view(request, object_id, form_url, extra_context)
+            )
+
+
+class ReadOnlyAdmin(BaseAdmin):
+    """What the engine writes: to be looked at, changed by nobody."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return that nobody adds one by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return that nobody changes one by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return that nobody deletes one by hand."""
+        return False

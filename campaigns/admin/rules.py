@@ -1,0 +1,351 @@
+"""Rules: written as a draft, published, paused, resumed, archived."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
+
+from campaigns.admin.base import BaseAdmin, StackedInline, actor
+from campaigns.admin.details import allowed, badge, register
+from campaigns.admin.lists import DecoratedChangeList
+from campaigns.admin.rule_forms import RuleForm, StepForm
+from campaigns.journeys import publishing
+from campaigns.journeys.drafts import draft_document, read_draft, read_rule
+from campaigns.journeys.publishing import NotAllowedNow, PublishRefused
+from campaigns.models import Rule, RuleVersion, Step, Variant
+from campaigns.reports.counts import rule_counts
+from campaigns.reports.wording import rule_sentence
+
+LIVE: Final = ("active", "paused")
+MOVES: Final[dict[str, Callable[..., Any]]] = {
+    "pause": publishing.pause,
+    "resume": publishing.resume,
+    "archive": publishing.archive,
+}
+_DONE: Final = {
+    "pause": "Paused. Nobody is let in and nothing is sent until you resume it.",
+    "resume": "Resumed.",
+    "archive": "Archived. Nobody is let in, and what was waiting is cancelled.",
+}
+_LATER: Final = " Those who are waiting follow within minutes, in the background."
+
+
+class StepInline(StackedInline):
+    """The steps, in their order, each with its mail."""
+
+    model = Step
+    form = StepForm
+    extra = 0
+    ordering_field = "position"
+    readonly_fields = ("mails",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "position",
+                    ("delay_amount", "delay_unit"),
+                    "wait_for",
+                    "template",
+                    "mails",
+                    "weekdays",
+                    ("send_from", "send_until"),
+                    ("quiet_from", "quiet_until"),
+                    ("expires_amount", "expires_unit"),
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
+        """Return the steps with their mails."""
+        variants = Variant.objects.select_related("template")
+        steps: QuerySet[Step] = super().get_queryset(request)
+        return steps.prefetch_related(Prefetch("variants", queryset=variants))
+
+    def mails(self, step: Step) -> SafeString | str:
+        """Return the step's mails, and the way to its page."""
+        if not step.pk:
+            return (
+                "Save first; then this step can send different mails (A/B, fallback)."
+            )
+        shown = ", ".join(
+            f"{v.name}: {v.template.name}{' (fallback)' if v.fallback else ''}"
+            for v in step.variants.all()
+        )
+        where = reverse("admin:campaigns_step_change", args=[step.pk])
+        return format_html(
+            '{} <a class="et-link" href="{}">A/B mails, conditions, fallback →</a>',
+            shown or "None yet.",
+            where,
+        )
+
+    mails.short_description = "Mails"  # type: ignore[attr-defined]
+
+
+@register(Rule)
+class RuleAdmin(BaseAdmin):
+    """The list and the form of rules."""
+
+    form = RuleForm
+    inlines = (StepInline,)
+    list_display = ("rule", "state", "entered", "sent")
+    list_filter = ("status", "kind")
+    search_fields = ("name",)
+    filter_horizontal = ("sources",)
+    sortable_by = ()
+    actions = None
+    change_form_template = "admin/campaigns/rule_form.html"
+    fieldsets = (
+        (None, {"fields": ("name", "description", ("kind", "topic"), "sender")}),
+        (
+            "When this happens",
+            {"fields": ("trigger_events", "condition", "sources", "allow_public")},
+        ),
+        (
+            "How often",
+            {
+                "fields": (
+                    ("cooldown_amount", "cooldown_unit"),
+                    "cooldown_key",
+                    "retrigger",
+                    ("freshness_amount", "freshness_unit"),
+                )
+            },
+        ),
+        ("When to stop", {"fields": ("exit_events", "exit_key")}),
+        (
+            "Measure",
+            {
+                "fields": (
+                    "goal_event",
+                    ("goal_amount", "goal_unit"),
+                    "holdout_percent",
+                    "edition",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Rule]:
+        """Return the rules with all that their sentence speaks of."""
+        variants = Variant.objects.select_related("template")
+        steps = Step.objects.prefetch_related(Prefetch("variants", queryset=variants))
+        rules: QuerySet[Rule] = super().get_queryset(request)
+        return rules.prefetch_related(Prefetch("steps", queryset=steps))
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Return the list whose rows know their counts."""
+        return DecoratedChangeList
+
+    def decorated(self, page: list[Any]) -> list[Any]:
+        """Return the rules with their counts, read once for all."""
+        counts = rule_counts()
+        for rule in page:
+            rule.et_counts = {
+                what: None if found is None else found.get(rule.pk, 0)
+                for what, found in counts.items()
+            }
+        return page
+
+    def rule(self, obj: Rule) -> SafeString:
+        """Return the name and what the rule does."""
+        return format_html(
+            '{}<span class="et-sub">{}</span>', obj.name, rule_sentence(obj)
+        )
+
+    def state(self, obj: Rule) -> SafeString:
+        """Return the status as a badge."""
+        return badge(obj.status)
+
+    def entered(self, obj: Rule) -> str:
+        """Return how many journeys began in the last 7 days."""
+        return self._shown("entered", obj)
+
+    def sent(self, obj: Rule) -> str:
+        """Return how many mails were sent in the last 7 days."""
+        return self._shown("sent", obj)
+
+    entered.short_description = "Entered, 7 days"  # type: ignore[attr-defined]
+    sent.short_description = "Sent, 7 days"  # type: ignore[attr-defined]
+    state.short_description = "Status"  # type: ignore[attr-defined]
+
+    def _shown(self, what: str, obj: Rule) -> str:
+        found = obj.et_counts[what]  # type: ignore[attr-defined]
+        return "-" if found is None else f"{found:,}"
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let only drafts that were never published be deleted."""
+        never = obj is None or (obj.status == "draft" and obj.current_id is None)
+        return never and bool(super().has_delete_permission(request, obj))
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: Any
+    ) -> None:
+        """Write the form's own columns: a pause meanwhile must not be undone."""
+        if not change:
+            obj.save()
+            return
+        columns = {f.name for f in self.opts.concrete_fields}
+        named = columns.intersection(form.cleaned_data) | {"edition", "updated_at"}
+        obj.save(update_fields=sorted(named))
+
+    def save_formset(
+        self, request: HttpRequest, form: Any, formset: Any, change: Any
+    ) -> None:
+        """Save the steps, their mails, and their order without gaps."""
+        formset.save()
+        steps = Step.objects.filter(rule=form.instance).order_by("position", "pk")
+        for place, step in enumerate(steps):
+            if step.position != place:
+                Step.objects.filter(pk=step.pk).update(position=place)
+
+    def get_urls(self) -> list[Any]:
+        """Add the moves of a rule's status."""
+        move = self.admin_site.admin_view(require_POST(self.move_view))
+        own = path("<int:rule_id>/<str:move>/go/", move, name="campaigns_rule_move")
+        return [own, *super().get_urls()]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> Any:
+        """Show the form with what is left to do; save, then publish if asked."""
+        publishes = request.method == "POST" and "_publish" in request.POST
+        if publishes and not allowed(request, "publish_rule"):
+            raise PermissionDenied
+        extra = {**(extra_context or {}), **self._status(request, object_id)}
+        response = super().changeform_view(request, object_id, form_url, extra)
+        if publishes and isinstance(response, HttpResponseRedirect):
+            # The save is committed: publishing has a transaction of its own.
+            rule_id = int(object_id) if object_id else request.et_rule_id  # type: ignore[attr-defined]
+            self._publish(request, rule_id)
+            return HttpResponseRedirect(_page(rule_id))
+        return response
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: Any = None
+    ) -> HttpResponse:
+        """Stay on a new rule's page: it has still to be published."""
+        request.et_rule_id = obj.pk  # type: ignore[attr-defined]
+        if "_publish" not in request.POST:
+            messages.success(request, f"The draft “{obj}” is saved.")
+        return HttpResponseRedirect(_page(obj.pk))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Stay on the rule's page after saving."""
+        if "_publish" not in request.POST:
+            live = obj.status in LIVE
+            later = (
+                " The version that runs is unchanged until you publish." if live else ""
+            )
+            messages.success(request, f"The draft is saved.{later}")
+        return HttpResponseRedirect(_page(obj.pk))
+
+    def _status(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        """Return what the page says above and below the form."""
+        may = allowed(request, "publish_rule")
+        if not object_id or not object_id.isdigit():
+            return {"may_publish": may, "status": "draft"}
+        rule = read_rule(int(object_id)) if _exists(object_id) else None
+        if rule is None:
+            return {}
+        return {
+            "may_publish": may and rule.status != "archived",
+            "status": rule.status,
+            "badge": badge(rule.status),
+            "sentence": rule_sentence(rule),
+            "versions": rule.current,
+            "unpublished": is_unpublished(rule),
+            "refusals": read_draft(rule.pk).refusals
+            if rule.status != "archived"
+            else (),
+            "moves": list(_moves(rule)) if may else (),
+        }
+
+    def _publish(self, request: HttpRequest, rule_id: int) -> None:
+        try:
+            version = publishing.publish(rule_id, by=actor(request))
+        except PublishRefused as refused:
+            count = len(refused.problems)
+            things = "one thing" if count == 1 else f"{count} things"
+            messages.error(
+                request, f"Saved, but not published: {things} must be mended first."
+            )
+        except NotAllowedNow as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _published(version))
+
+    def move_view(self, request: HttpRequest, rule_id: int, move: str) -> HttpResponse:
+        """Pause, resume or archive a rule."""
+        if not allowed(request, "publish_rule"):
+            raise PermissionDenied
+        rule = get_object_or_404(Rule, pk=rule_id)
+        if move not in MOVES:
+            messages.error(request, "There is no such change of a rule.")
+            return HttpResponseRedirect(_page(rule_id))
+        try:
+            complete = MOVES[move](rule_id, by=actor(request))
+        except NotAllowedNow as error:
+            messages.error(request, str(error))
+        else:
+            later = _LATER if complete is False else ""
+            messages.success(request, _DONE[move] + later)
+            self.log_change(request, rule, f"{move.capitalize()}d")
+        return HttpResponseRedirect(_page(rule_id))
+
+
+def is_unpublished(rule: Rule) -> bool:
+    """Say whether the draft differs from the version that runs."""
+    if rule.current is None:
+        return False
+    runs = dict(rule.current.document)
+    draft = dict(draft_document(rule))
+    for document in (runs, draft):
+        document.pop("version")
+    return bool(_bare(runs) != _bare(draft))
+
+
+def _bare(value: Any) -> Any:
+    """Return JSON without what says nothing, so that defaults compare equal."""
+    if isinstance(value, dict):
+        return {k: _bare(v) for k, v in value.items() if v is not None}
+    return [_bare(v) for v in value] if isinstance(value, list) else value
+
+
+def _published(version: RuleVersion) -> str:
+    if version.rule.status == "paused":
+        return f"Version {version.number} is published. The rule is still paused."
+    return f"Version {version.number} is published and runs. New events start it."
+
+
+def _moves(rule: Rule) -> Iterable[dict[str, str]]:
+    offered = {"active": ("pause", "archive"), "paused": ("resume", "archive")}
+    for move in offered.get(rule.status, ()):
+        yield {
+            "label": move.capitalize(),
+            "url": reverse("admin:campaigns_rule_move", args=[rule.pk, move]),
+            "confirm": f"Archive “{rule.name}” for good? Everything that waits is cancelled."
+            if move == "archive"
+            else "",
+        }
+
+
+def _exists(object_id: str) -> bool:
+    return Rule.objects.filter(pk=object_id).exists()
+
+
+def _page(rule_id: int) -> str:
+    return reverse("admin:campaigns_rule_change", args=[rule_id])

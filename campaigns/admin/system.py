@@ -1,0 +1,145 @@
+"""Webhooks that came in, where they come to, and the clusters' heartbeat."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from campaigns.admin.details import (
+    DetailAdmin,
+    Panel,
+    badge,
+    json_block,
+    link,
+    register,
+    when,
+)
+from campaigns.admin.lists import BigListAdmin
+from campaigns.deciding import clock
+from campaigns.models import ClusterBeat, WebhookBatch, WebhookEndpoint
+
+STALE_S = 25
+BODY_SHOWN = 20_000
+
+
+@register(WebhookEndpoint)
+class WebhookEndpointAdmin(DetailAdmin):
+    """Where providers post to; made with `manage.py create_webhook`."""
+
+    list_display = ("name", "state", "made")
+    sortable_by = ()
+
+    def name(self, obj: WebhookEndpoint) -> str:
+        """Return which one it is."""
+        return str(obj)
+
+    def state(self, obj: WebhookEndpoint) -> SafeString:
+        """Return whether it is listened to."""
+        return badge("on", "good") if obj.enabled else badge("switched off")
+
+    def made(self, obj: WebhookEndpoint) -> Any:
+        """Return when it was made."""
+        return when(obj.created_at)
+
+    name.short_description = "Webhook"  # type: ignore[attr-defined]
+
+    def panels(self, request: HttpRequest, obj: WebhookEndpoint) -> Iterable[Panel]:
+        """Return its address and keys."""
+        yield Panel(
+            "Webhook",
+            facts=[
+                ("Path", obj.path()),
+                ("Provider", obj.kind),
+                ("State", self.state(obj)),
+                ("Made", when(obj.created_at)),
+                ("Public keys", ", ".join(k[:24] + "…" for k in obj.public_keys)),
+            ],
+        )
+
+
+def batch_state(obj: WebhookBatch) -> SafeString:
+    """Return what became of a stored POST."""
+    if obj.error:
+        return badge("failed")
+    return badge("applied", "good") if obj.applied_at else badge("waiting")
+
+
+@register(WebhookBatch)
+class WebhookBatchAdmin(BigListAdmin):
+    """What providers posted, stored as it came."""
+
+    keyset_time = "received_at"
+    list_display = ("batch", "state", "received", "error")
+    search_help_text = "An id."
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Leave the bodies out: a page of them is megabytes."""
+        return super().get_queryset(request).defer("body")
+
+    def batch(self, obj: WebhookBatch) -> str:
+        """Return its number."""
+        return f"batch {obj.pk}"
+
+    def state(self, obj: WebhookBatch) -> SafeString:
+        """Return what became of it."""
+        return batch_state(obj)
+
+    def received(self, obj: WebhookBatch) -> Any:
+        """Return when it came."""
+        return when(obj.received_at)
+
+    def panels(self, request: HttpRequest, obj: WebhookBatch) -> Iterable[Panel]:
+        """Return what it led to, and its beginning as it came."""
+        yield Panel(
+            "Batch",
+            facts=[
+                ("State", batch_state(obj)),
+                ("Endpoint", link(obj.endpoint)),
+                ("Received", when(obj.received_at)),
+                ("Applied", when(obj.applied_at)),
+                ("Attempts", obj.attempts),
+                ("Error", obj.error or "-"),
+                ("Summary", json_block(obj.summary)),
+            ],
+        )
+        body = bytes(obj.body)[:BODY_SHOWN].decode(errors="replace")
+        yield Panel("As it came", facts=[("", json_block(body))])
+
+
+def beat_state(obj: ClusterBeat) -> SafeString:
+    """Return whether a worker of the cluster answered lately."""
+    if obj.seen_at is None:
+        return badge("not started", "warn")
+    age = (clock.now() - obj.seen_at).total_seconds()
+    return badge("healthy") if age < STALE_S else badge("silent")
+
+
+@register(ClusterBeat)
+class ClusterBeatAdmin(DetailAdmin):
+    """The canaries: sent by the supervisor, seen by a worker."""
+
+    list_display = ("name", "state", "seen")
+    sortable_by = ()
+
+    def state(self, obj: ClusterBeat) -> SafeString:
+        """Return whether it lives."""
+        return beat_state(obj)
+
+    def seen(self, obj: ClusterBeat) -> Any:
+        """Return when a worker last answered."""
+        return when(obj.seen_at)
+
+    seen.short_description = "Last answer"  # type: ignore[attr-defined]
+
+    def panels(self, request: HttpRequest, obj: ClusterBeat) -> Iterable[Panel]:
+        """Return the canary's numbers."""
+        yield Panel(
+            "Cluster",
+            facts=[
+                ("State", beat_state(obj)),
+                ("Last sent", when(obj.sent_at)),
+                ("Last answered", when(obj.seen_at)),
+                ("Not answered", obj.sent_n - obj.seen_n),
+            ],
+        )
