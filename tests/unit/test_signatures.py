@@ -112,7 +112,9 @@ def test_a_replay_is_stale_only_after_the_age_and_only_if_truly_signed():
 
 
 @pytest.mark.parametrize(
-    "text", ["!", "AAAA", "é", SIGNATURE + "=", SIGNATURE + "\n", "A" * 300]
+    "text",
+    ["!", "AAAA", "é", SIGNATURE + "=", SIGNATURE + "\n", "A" * 300],
+    ids=["sign", "short", "accent", "padded", "line end", "long"],
 )
 def test_a_signature_that_is_none_is_refused(text):
     assert verdict(signature=text) is Verdict.BAD_SIGNATURE
@@ -159,6 +161,7 @@ def test_a_key_may_be_pasted_as_pem_or_with_line_breaks():
         (shown(new_key(ec.SECP384R1())), "P-256"),
         (shown(ed25519.Ed25519PrivateKey.generate()), "P-256"),
     ],
+    ids=["empty", "long", "words", "other curve", "other kind"],
 )
 def test_a_text_that_is_no_key_is_refused_and_says_what_to_paste(text, says):
     with pytest.raises(KeyInvalid, match=says) as refused:
