@@ -148,6 +148,10 @@ class Postgres:
         postmaster.pid goes only after all of them: PostgreSQL itself uses it to
         find backends that outlive a killed postmaster.
         """
+        if self.data.exists() and not self.data.is_dir():
+            raise PostgresBroken(
+                f"{self.data} is not a folder. Move it away to start afresh."
+            )
         orphans = _servers_in(self.data)
         for process in orphans:
             with suppress(psutil.NoSuchProcess):
@@ -255,8 +259,13 @@ class Postgres:
             if not self.is_running():
                 self.process = None
                 raise PostgresBroken(self._why(mark))
-            with suppress(psycopg.OperationalError), self._connect():
-                return
+            accepts = self._accepts()
+            try:
+                with self._connect():
+                    return
+            except psycopg.OperationalError:
+                if accepts:  # it has started, so it refuses us for good
+                    raise PostgresBroken(self._why(mark)) from None
             waited = time.monotonic()
             if waited - said >= 10:
                 said = waited
@@ -277,6 +286,11 @@ class Postgres:
             f"(more in {self.log}). If the data folder is damaged, move it away to "
             "start afresh, or restore a backup (docs/operations.md)."
         )
+
+    def _accepts(self) -> bool:
+        """Return whether the server takes connections, whatever it then says."""
+        where = psycopg.conninfo.make_conninfo(host=str(self.socket_dir))
+        return psycopg.pq.PGconn.ping(where.encode()) == psycopg.pq.Ping.OK
 
     def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         return psycopg.connect(

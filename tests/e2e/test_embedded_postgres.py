@@ -165,3 +165,17 @@ def test_stopping_while_it_starts_waits_for_nothing(server):
     server.start(stopping=lambda: True)
     server.stop(patience_s=0.0)
     assert not server.is_running()
+
+
+def test_a_server_that_runs_but_refuses_us_is_one_clear_sentence(server):
+    server.start()
+    server.stop()
+    (server.data / "global" / "1260").write_bytes(b"")  # its table of users
+    with pytest.raises(PostgresBroken, match=r"does not exist.*move it away"):
+        server.start()
+
+
+def test_a_file_where_the_folder_should_be_is_named(server):
+    server.data.write_text("not a folder")
+    with pytest.raises(PostgresBroken, match="data is not a folder"):
+        server.start()
