@@ -3,12 +3,30 @@
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+OURS = {"campaigns", "demo", "emailtriggers"}
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command; what keeps it from starting is one sentence, without a stack."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailtriggers.settings")
+    # Imported here, so that a package that is missing can be told in words.
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
+
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        sys.exit(f"Cannot start: {error}")  # the sentence, without its stack
+        sys.exit(f"Cannot start: {error}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] in OURS:
+            raise
+        sys.exit(
+            f"Cannot start: the package {missing.name!r} is not installed in "
+            f"{sys.prefix}. `make run` installs what is needed; or run: "
+            f"{sys.executable} -m pip install -r requirements.txt"
+        )

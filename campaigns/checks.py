@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections
 
 OLDEST_POSTGRESQL: Final = 15
+BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
 
 
 @register(Tags.database)
@@ -27,3 +29,29 @@ def check_postgresql(
             id="campaigns.E001",
         )
     ]
+
+
+@register()
+def check_dispatch_times(**_: Any) -> list[CheckMessage]:
+    """POST deadline < lease < task time-out < retry, or a mail could leave twice."""
+    deadline, lease = settings.POST_DEADLINE_S, settings.LEASE_S
+    timeout, retry = settings.TASK_TIMEOUT_S, settings.TASK_RETRY_S
+    found: list[CheckMessage] = []
+    if deadline >= BEGIN_MARGIN_S or lease < deadline + BEGIN_MARGIN_S:
+        found.append(
+            Error(
+                f"POST_DEADLINE_S is {deadline} and LEASE_S is {lease}.",
+                hint=f"The deadline must be under {BEGIN_MARGIN_S}, and the lease "
+                f"{BEGIN_MARGIN_S} or more above it.",
+                id="campaigns.E101",
+            )
+        )
+    if not lease < timeout < retry:
+        found.append(
+            Error(
+                f"LEASE_S is {lease}, TASK_TIMEOUT_S {timeout}, TASK_RETRY_S {retry}.",
+                hint="They must grow in this order.",
+                id="campaigns.E102",
+            )
+        )
+    return found

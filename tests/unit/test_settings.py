@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 READ = "from django.conf import settings; print(repr(settings.{name}))"
 GOOD = {
@@ -93,3 +96,17 @@ def test_a_socket_folder_in_the_database_url_is_decoded(tmp_path):
 def test_the_plain_admin_needs_no_theme(tmp_path):
     _, found, _ = read("INSTALLED_APPS", tmp_path, ADMIN_THEME="plain")
     assert "unfold" not in found
+
+
+def test_a_missing_package_is_one_sentence_that_says_what_to_do():
+    done = subprocess.run(
+        [sys.executable, "-S", "manage.py", "version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (sentence,) = done.stderr.strip().splitlines()
+    assert "'django' is not installed" in sentence
+    assert "make run" in sentence
