@@ -1,13 +1,20 @@
 """The monthly partitions of the event table."""
 
+import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from psycopg import sql
+
+from campaigns.deciding.database import sqlstate
+
+logger = logging.getLogger(__name__)
 
 PARTITION_LOCK: Final = 7_301_002
 AHEAD_MONTHS: Final = 3
+DROP_LOCK_MS: Final = 100
+LOCK_NOT_AVAILABLE: Final = "55P03"
 
 _known: set[tuple[int, int]] = set()
 
@@ -28,27 +35,43 @@ def require(now: datetime) -> None:
 
 def _exists(at: datetime) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [_name(at)])
+        # Not to_regclass, whose cache may not know what another has just created.
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = %s"
+            " AND c.relispartition AND pg_table_is_visible(c.oid))",
+            [_name(at)],
+        )
         (found,) = cursor.fetchone()
-    if found is not None:
+    if found:
         _known.add((at.year, at.month))
-    return found is not None
+    return bool(found)
 
 
 def create(at: datetime) -> None:
-    """Create the partition of that month, whoever else is creating it."""
+    """Create the partition of that month, whoever else is creating it.
+
+    Made apart and then attached, which waits neither for readers nor for
+    writers: PARTITION OF would wait for a backup, and every event behind it.
+    """
     start = month_of(at)
-    statement = sql.SQL(
-        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF campaigns_event "
+    name = sql.Identifier(_name(at))
+    made = sql.SQL("CREATE TABLE {name} (LIKE campaigns_event INCLUDING ALL)")
+    attached = sql.SQL(
+        "ALTER TABLE campaigns_event ATTACH PARTITION {name} "
         "FOR VALUES FROM ({start}) TO ({end})"
-    ).format(
-        name=sql.Identifier(_name(at)),
-        start=sql.Literal(start.isoformat()),
-        end=sql.Literal(next_month(start).isoformat()),
     )
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PARTITION_LOCK])
-        cursor.execute(statement)
+        if _exists(at):
+            return
+        cursor.execute(made.format(name=name))
+        cursor.execute(
+            attached.format(
+                name=name,
+                start=sql.Literal(start.isoformat()),
+                end=sql.Literal(next_month(start).isoformat()),
+            )
+        )
 
 
 def create_ahead(now: datetime) -> None:
@@ -61,19 +84,35 @@ def create_ahead(now: datetime) -> None:
 
 
 def drop_before(at: datetime) -> list[str]:
-    """Drop partitions that end before that month; return their names."""
-    oldest = _name(at)
+    """Drop partitions that end before that month; return the names of the dropped.
+
+    One that somebody reads (a backup, a report) stays until the next time: behind
+    a drop that waits, every event would wait, too.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
             "WHERE i.inhparent = 'campaigns_event'::regclass AND c.relname < %s",
-            [oldest],
+            [_name(at)],
         )
         names = [name for (name,) in cursor.fetchall()]
-        for name in names:
-            cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+    dropped = [name for name in names if _drop(name)]
     forget()
-    return names
+    return dropped
+
+
+def _drop(name: str) -> bool:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
+            statement = sql.SQL("DROP TABLE IF EXISTS {}")
+            cursor.execute(statement.format(sql.Identifier(name)))
+    except OperationalError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        logger.info("%s is in use; it is dropped another time", name)
+        return False
+    return True
 
 
 def forget() -> None:
