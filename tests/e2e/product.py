@@ -26,7 +26,9 @@ NOT_OURS: Final = ("DATABASE_URL", "SENDGRID_API_KEY", "PUBLIC_URL", "DEMO_SPEED
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], why: str, *, within_s: float = WITHIN_S) -> T:
+def wait_for(
+    what: Callable[[], T | None], why: str, *, within_s: float = WITHIN_S
+) -> T:
     """Return the first true answer of `what`, asked again and again."""
     end = time.monotonic() + within_s
     while not (found := what()):

@@ -5,9 +5,10 @@ import http.client
 import json
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.crash
 
 CONNECTIONS: Final = 16
 TIMES: Final = 50
+Answer = tuple[int, object]  # status, body
 WEEK: Final = timedelta(days=7)  # the cooldown of the sample rule "Product follow-up"
 
 
@@ -35,7 +37,7 @@ def product(tmp_path_factory):
 class Client:
     """One kept connection to the product."""
 
-    def __init__(self, product):
+    def __init__(self, product: Product) -> None:
         self.to = http.client.HTTPConnection("127.0.0.1", product.port, timeout=30)
         login = base64.b64encode(f"{product.key}:".encode()).decode()
         self.headers = {
@@ -43,7 +45,7 @@ class Client:
             "Content-Type": "application/json",
         }
 
-    def track(self, **event):
+    def track(self, **event: object) -> Answer:
         """Post an event; return status and answer."""
         self.to.request("POST", "/v1/track", json.dumps(event), self.headers)
         answer = self.to.getresponse()
@@ -68,12 +70,14 @@ def clients(product):
         client.to.close()
 
 
-def at_once(clients, events):
+def at_once(
+    clients: list[Client], events: Sequence[Mapping[str, object]]
+) -> list[Answer]:
     """Post events, dealt out to the clients, who all begin together; return answers."""
     shares = [events[n :: len(clients)] for n in range(len(clients))]
     start = threading.Barrier(len(clients))
 
-    def post(client, share):
+    def post(client: Client, share: Sequence[Mapping[str, object]]) -> list[Answer]:
         start.wait(30)
         return [client.track(**event) for event in share]
 
@@ -82,7 +86,7 @@ def at_once(clients, events):
         return [answer for some in answers for answer in some]
 
 
-def settled(product, email):
+def settled(product: Product, email: str) -> list[dict[str, Any]]:
     """Wait until nothing more can come for that address; return its mails."""
     wait_for(lambda: inbox(product, email), f"a mail to {email}")
     open_ones = (
@@ -93,16 +97,17 @@ def settled(product, email):
     return inbox(product, email)
 
 
-def inbox(product, email):
-    return product.inbox(f"/api/messages?to={email}")
+def inbox(product: Product, email: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = product.inbox(f"/api/messages?to={email}")
+    return found
 
 
-def count(product, what, email):
+def count(product: Product, what: str, email: str) -> int:
     query = (
         f"SELECT count(*) FROM campaigns_{what} x JOIN campaigns_customer c"
         " ON c.id = x.customer_id WHERE c.email = %s"
     )
-    return product.sql(query, email)[0][0]
+    return int(product.sql(query, email)[0][0])
 
 
 def test_an_event_posted_fifty_times_at_once_counts_once(product, clients):

@@ -31,7 +31,7 @@ def product(tmp_path):
         made.end()
 
 
-def states(product):
+def states(product: Product) -> dict[str, int]:
     rows = product.sql("SELECT state, count(*) FROM campaigns_message GROUP BY 1")
     return dict(rows)
 
