@@ -1,6 +1,9 @@
 """Work off due timers: each journey's next decision, in one transaction without I/O."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from campaigns.deciding import database
@@ -8,10 +11,14 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.marks import mark_of
 from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.triggers import load_triggers
+from campaigns.domain.people import Journey, State
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE, JourneyState
-from campaigns.domain.steps import advance, apply_advance
+from campaigns.domain.steps import Trigger, advance, apply_advance
+
+logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
+PUT_OFF: Final = timedelta(minutes=5)
 
 
 def advance_due(*, limit: int = BATCH) -> int:
@@ -47,16 +54,25 @@ def advance_journeys(decision: Decision, owned: Sequence[tuple[int, int]]) -> No
     triggers = load_triggers(journey.trigger for _, journey in due)
     decision.ask_conditions((person, journey.version) for person, journey in due)
     for person, journey in due:
-        state = decision.states[person]
-        result = advance(
-            journey,
-            state,
-            triggers[journey.trigger.id].trigger,
-            decision.rules,
-            now=decision.now,
-            new_id=new_id,
-        )
-        decision.states[person] = apply_advance(
-            state, journey, result, decision.rules, now=decision.now
-        )
+        trigger = triggers[journey.trigger.id].trigger
+        decision.states[person] = _advanced(decision, person, journey, trigger)
     decision.note("due", {"journeys": [journey.id for _, journey in due]})
+
+
+def _advanced(
+    decision: Decision, person: int, journey: Journey, trigger: Trigger
+) -> State:
+    """Return the person's state after the journey's decision.
+
+    A journey that cannot be decided about is put off: at the head of its lane
+    it would stop all behind it.
+    """
+    state, now = decision.states[person], decision.now
+    try:
+        result = advance(
+            journey, state, trigger, decision.rules, now=now, new_id=new_id
+        )
+        return apply_advance(state, journey, result, decision.rules, now=now)
+    except Exception:
+        logger.exception("journey %s could not be advanced", journey.id)
+        return state.with_journey(replace(journey, due_at=now + PUT_OFF))

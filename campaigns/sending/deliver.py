@@ -47,8 +47,16 @@ def send(claims: Sequence[Claim]) -> None:
         _pool().submit(_post, b, providers[b.provider], started): b for b in begun
     }
     for future in as_completed(futures):
-        sent = futures[future]
-        settle(sent.customer, sent.mail, sent.token, future.result())
+        _settle(futures[future], future.result())
+
+
+def _settle(sent: Begun, answer: Answer) -> None:
+    """Write one answer; a fault of ours must not leave the others unwritten."""
+    try:
+        settle(sent.customer, sent.mail, sent.token, answer)
+    except Exception:
+        # Its lease ends, and it becomes `unknown`: never sent again on its own.
+        logger.exception("message %s could not be settled", sent.mail)
 
 
 def _post(begun: Begun, provider: Provider, started: float) -> Answer:

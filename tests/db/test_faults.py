@@ -2,8 +2,10 @@
 
 import json
 import socket
+import threading
 from collections import Counter
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from django.db import connection
@@ -16,6 +18,7 @@ from campaigns.dispatch.due import anything_due
 from campaigns.domain.answers import Refusal, Refused
 from campaigns.feedback.apply import drain as apply_feedback
 from campaigns.ingest import record as ingesting
+from campaigns.journeys import advance as advancing
 from campaigns.models import (
     Attempt,
     Company,
@@ -121,7 +124,7 @@ LINES = {
     "while the gate looks": (gate, "gate", "after", "claimed", "sent", 1, 2),
     "before sending commits": (gate, "_open_attempts", "after", "claimed", "sent", 1, 2),
     "after sending committed": (deliver, "begin", "after", "sending", "unknown", 0, 1),
-    "before the POST": (deliver, "_providers", "after", "sending", "unknown", 0, 1),
+    "before the POST": (deliver, "_alive_for", "after", "sending", "unknown", 0, 1),
     "after the POST": (deliver, "settle", "before", "sending", "unknown", 1, 1),
     "while settling": (settle, "apply_answer", "after", "sending", "unknown", 1, 1),
     "after the attempt": (settle, "_end_attempt", "after", "sending", "unknown", 1, 1),
@@ -479,3 +482,97 @@ def test_what_is_unknown_counts_for_the_cap(world, simulator):
         ("unknown", "no_answer"),
         ("skipped", "frequency_cap"),
     ]
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A provider that accepts all, one of them with an id that no text may hold."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        odd = b"u3@example.com" in body
+        made = "a\x00b" if odd else f"id-{len(body)}"
+        self.wfile.write(
+            f"HTTP/1.1 202 Accepted\r\nX-Message-Id: {made}\r\n"
+            "Content-Length: 0\r\n\r\n".encode("latin-1")
+        )
+
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture
+def odd_provider(settings):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    server.daemon_threads = True
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}
+    )
+    thread.start()
+    settings.SENDGRID_HOST = f"http://127.0.0.1:{server.server_port}"
+    yield
+    provider_for("sendgrid", api_key="", host=settings.SENDGRID_HOST).close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def eight_due(world):
+    world.rule("news", "Viewed")
+    for number in range(8):
+        world.known(f"u{number}")
+        world.does(f"u{number}", "Viewed")
+
+
+def test_an_id_that_no_text_may_hold_harms_nothing(world, odd_provider):
+    eight_due(world)
+    drain()
+    assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
+
+
+def test_an_answer_that_cannot_be_written_leaves_the_others_settled(
+    world, simulator, monkeypatch
+):
+    eight_due(world)
+    settle_one = deliver.settle
+
+    def fails(customer, *rest):
+        if customer == world.customer("u3").pk:
+            raise RuntimeError("a fault of ours")
+        settle_one(customer, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliver, "settle", fails)
+        drain()
+    ends = Counter(Message.objects.values_list("state", flat=True))
+    assert ends == {"sent": 7, "sending": 1}
+    restart()
+    ends = Counter(Message.objects.values_list("state", flat=True))
+    assert ends == {"sent": 7, "unknown": 1}
+    assert sum(simulator.handovers().values()) == 8
+
+
+def test_a_journey_that_cannot_be_advanced_is_put_off_and_stops_no_other(
+    world, monkeypatch
+):
+    eight_due(world)
+    advance = advancing.advance
+    guilty = Journey.objects.get(customer=world.customer("u3")).pk
+
+    def fails(journey, *rest, **named):
+        if journey.id == guilty:
+            raise RuntimeError("a fault of ours")
+        return advance(journey, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(advancing, "advance", fails)
+        drain()
+    assert list(Message.objects.values_list("state", flat=True)) == ["sent"] * 7
+    timer = Timer.objects.get()
+    assert timer.pk == guilty
+    assert timer.due_at > clock.now() + timedelta(minutes=4)
+    assert not anything_due()
+    Timer.objects.update(due_at=clock.now())  # its time comes, the fault is mended
+    drain()
+    assert list(Message.objects.values_list("state", flat=True)) == ["sent"] * 8

@@ -152,7 +152,8 @@ def read_answer(answer: HttpAnswer, *, sandbox: bool = False) -> Answer:
     """Map a status to what is known about the mail (design, invariant 4)."""
     status = answer.status
     if status == ACCEPTED or (sandbox and status == SANDBOX_OK):
-        return Accepted(answer.headers.get("x-message-id", "")[:MAX_ID_CHARS])
+        said = answer.headers.get("x-message-id", "")
+        return Accepted(_UNPRINTABLE.sub("\ufffd", said)[:MAX_ID_CHARS])
     detail = _detail(answer)
     if status == RATE_LIMITED:
         wait = retry_after(answer.headers)
