@@ -32,6 +32,8 @@ class GateFacts:
     `capped` is how many marketing mails the address had within the cap's days.
     `problem` says why the mail could not be rendered, or ''. `context_moved`
     means that the facts it was rendered with are no longer these.
+    `journey_stopped`: the mail's journey was exited or cancelled, though it is
+    no longer loaded.
     """
 
     trigger: Trigger
@@ -42,8 +44,7 @@ class GateFacts:
     problem: str = ""
     payload_problem: str = ""
     context_moved: bool = False
-    provider_ready_at: datetime | None = None
-    sending_time_left: bool = True
+    journey_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def gate(
     version = rules.versions[mail.version]
     journey = state.journeys.get(mail.journey) if mail.journey else None
     return (
-        _stopped(mail, journey, rules)
+        _stopped(mail, journey, facts, rules)
         or _address(mail, state, facts, rules, now=now)
         or _permitted(mail, version, facts)
         or _capped(mail, facts, rules)
@@ -99,13 +100,16 @@ def gate(
     )
 
 
-def _stopped(mail: Mail, journey: Journey | None, rules: Ruleset) -> Verdict | None:
+def _stopped(
+    mail: Mail, journey: Journey | None, facts: GateFacts, rules: Ruleset
+) -> Verdict | None:
     status = rules.status(mail.rule or 0)
     if status is RuleStatus.ARCHIVED:
         return Skip(SkipReason.RULE_ARCHIVED)
     if status is RuleStatus.PAUSED:
         return Hold(SkipReason.RULE_PAUSED)
-    if (journey is None or not journey.is_open) and mail.redriven_at is None:
+    over = journey is None or not journey.is_open
+    if facts.journey_stopped or (over and mail.redriven_at is None):
         return Skip(SkipReason.EXITED)
     return None
 
@@ -199,8 +203,6 @@ def _sendable(
         )
     if facts.payload_problem:
         return Hold(SkipReason.PAYLOAD, {"problem": facts.payload_problem})
-    if facts.provider_ready_at is not None and facts.provider_ready_at > now:
-        return Wait(facts.provider_ready_at, SkipReason.PROVIDER)
     return None
 
 

@@ -120,7 +120,8 @@ class Intake:
                 if self._may_take(owner, names, event, source):
                     known = owner
                 continue
-            if self._may_merge(known, owner, event, source):
+            if self._may_merge(known, owner, names, event, source):
+                self._forget_claims(known, owner, source)
                 known = self._merge(known, owner, now=now)
         if known is None:
             known = self._born(names[0], now=now)
@@ -146,22 +147,47 @@ class Intake:
         first = names[0]
         if self._owner(first) == owner or first.namespace != Namespace.USER:
             return True
-        known = self.states[owner].person.user_id
-        return known is None or _joins_users(event, source)
+        person = self.states[owner].person
+        if source.trust is Trust.PUBLIC:
+            return not _guarded(person)
+        return person.user_id is None or _joins_users(event, source)
 
     def _may_merge(
-        self, known: int, owner: int, event: IncomingEvent, source: SourceRef
+        self,
+        known: int,
+        owner: int,
+        names: tuple[Name, ...],
+        event: IncomingEvent,
+        source: SourceRef,
     ) -> bool:
         """Return whether the event may make one of two people.
 
-        Only a secret source's alias joins two known users; a public key can be
-        used by anyone.
+        Only a secret source's alias joins two known users. A public key can be
+        used by anyone: it joins nobody to two guarded people, nor a user id
+        that is new here to a guarded one.
         """
         a, b = self.states[known].person, self.states[owner].person
-        if a.user_id is None or b.user_id is None:
-            public = source.trust is Trust.PUBLIC
-            return not (public and _guarded(a) and _guarded(b))
-        return _joins_users(event, source)
+        if source.trust is Trust.PUBLIC:
+            new_user = (
+                names[0].namespace == Namespace.USER and self._owner(names[0]) is None
+            )
+            guarded = _guarded(a) + _guarded(b)
+            return guarded == 0 if new_user else guarded < 2
+        return a.user_id is None or b.user_id is None or _joins_users(event, source)
+
+    def _forget_claims(self, one: int, other: int, source: SourceRef) -> None:
+        """Before a public merge, drop the address that only the unguarded side has.
+
+        Else who names an address for an anonymous id of their own, and then
+        joins it to somebody known, had changed that person's address.
+        """
+        people = [self.states[one].person, self.states[other].person]
+        guarded = [_guarded(person) for person in people]
+        if source.trust is not Trust.PUBLIC or guarded[0] == guarded[1]:
+            return
+        person = people[guarded.index(False)]
+        state = self.states[person.id]
+        self.states[person.id] = replace(state, person=_without_email(person))
 
     def _merge(self, one: int, other: int, *, now: datetime) -> int:
         survivor, gone = merge(
@@ -214,6 +240,16 @@ def _guarded(person: Person) -> bool:
     return person.user_id is not None or person.email_trusted
 
 
+def _without_email(person: Person) -> Person:
+    return replace(
+        person,
+        email=None,
+        email_said_at=None,
+        traits={k: v for k, v in person.traits.items() if k != "email"},
+        trait_times={k: v for k, v in person.trait_times.items() if k != "email"},
+    )
+
+
 def microseconds(at: datetime) -> int:
     """Return the time as whole microseconds since 1970."""
     since = at - datetime(1970, 1, 1, tzinfo=UTC)
@@ -247,11 +283,15 @@ def _with_email(person: Person, event: IncomingEvent, source: SourceRef) -> Pers
     """Return the person with the address that the event says, if it may say one.
 
     A public source never changes the address of somebody known, nor one that
-    a secret source said. An address that cannot be one is kept as a trait only.
+    a secret source said. Nor does an event that names only an anonymous id change
+    the trusted address of a user: a public key can tie any such id to any user.
+    An address that cannot be one is kept as a trait only.
     """
     said = event.traits.get("email")
     trusted = source.trust is Trust.SECRET
     if not isinstance(said, str) or (not trusted and _guarded(person)):
+        return person
+    if person.user_id and person.email_trusted and not event.user_id:
         return person
     newer = (
         person.email_said_at is None

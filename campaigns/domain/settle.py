@@ -11,6 +11,7 @@ from campaigns.domain.ruleset import Ruleset
 from campaigns.domain.states import AttemptState, MessageState
 
 MAX_ATTEMPTS: Final = 5
+NOT_FINAL: Final = (MessageState.SENDING, MessageState.UNKNOWN)
 FIRST_BACKOFF: Final = timedelta(seconds=5)
 LONGEST_BACKOFF: Final = timedelta(hours=1)
 
@@ -30,12 +31,14 @@ def settle(mail: Mail, answer: Answer, *, now: datetime) -> tuple[Mail, AttemptS
     gives back a mail for which there is evidence that it was taken.
     """
     match answer:
-        case Accepted(provider_id):
+        case Accepted(provider_id) if mail.state in NOT_FINAL:
             return _sent(mail, provider_id, now=now), AttemptState.ACCEPTED
         case Refused() if mail.state is MessageState.SENDING:
             return _refused(mail, answer, now=now)
         case Ambiguous(detail) if mail.state is MessageState.SENDING:
             return unknown(mail, detail, now=now), _ambiguous(mail)
+        case Accepted():
+            return mail, AttemptState.ACCEPTED
         case _:
             return mail, AttemptState.AMBIGUOUS
 

@@ -192,7 +192,6 @@ class SkipReason(StrEnum):
     CONDITION = "condition_failed"
     TEMPLATE = "template_error"
     PAYLOAD = "payload_invalid"
-    PROVIDER = "provider_not_ready"
     CONTEXT_MOVED = "context_moved"
 
 

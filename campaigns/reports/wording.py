@@ -32,7 +32,6 @@ MAILS: Final[Mapping[str, str]] = {
     "condition_failed": "the condition no longer held",
     "template_error": "the template could not be rendered for this person",
     "payload_invalid": "the mail would not be accepted by the provider",
-    "provider_not_ready": "the provider was not ready",
     "context_moved": "the person's facts changed while it was made",
     "cancelled": "the journey was cancelled",
     "merged": "the person was merged with another",

@@ -11,9 +11,8 @@ from typing import Final
 from django.conf import settings
 
 from campaigns.domain.answers import Ambiguous, Answer, Refusal, Refused
-from campaigns.models import Provider as ProviderRow
 from campaigns.providers.base import Provider
-from campaigns.providers.registry import provider_for
+from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim, claim
 from campaigns.sending.gate import Begun, begin
 from campaigns.sending.prepare import prepare
@@ -42,7 +41,7 @@ def send(claims: Sequence[Claim]) -> None:
     """Gate these claims, hand over what may go, and settle every answer."""
     begun = begin(claims, prepare(claims))
     started = _alive_for()
-    providers = _providers(begun)
+    providers = connected(b.provider for b in begun)
     futures = {
         _pool().submit(_post, b, providers[b.provider], started): b for b in begun
     }
@@ -74,16 +73,6 @@ def _post(begun: Begun, provider: Provider, started: float) -> Answer:
 def _alive_for() -> float:
     """Return seconds since the boot, sleep included where the system can tell."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def _providers(begun: Sequence[Begun]) -> dict[int, Provider]:
-    kinds = ProviderRow.objects.filter(pk__in={b.provider for b in begun})
-    return {
-        row.pk: provider_for(
-            row.kind, api_key=settings.SENDGRID_API_KEY, host=settings.SENDGRID_HOST
-        )
-        for row in kinds
-    }
 
 
 def _pool() -> ThreadPoolExecutor:

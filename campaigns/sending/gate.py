@@ -18,12 +18,14 @@ from campaigns.deciding.triggers import load_triggers
 from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
 from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.people import Mail, State
-from campaigns.domain.states import Kind, MessageState
+from campaigns.domain.states import JourneyState, Kind, MessageState
 from campaigns.domain.steps import Trigger
+from campaigns.models import Journey
 from campaigns.sending.claim import Claim
 from campaigns.sending.prepare import Prepared
 
 MARGIN_S: Final = 10
+STOPPED: Final = (JourneyState.EXITED, JourneyState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Facts:
     permissions: Mapping[int, GateFacts]
     capped: Counter[bytes]
     prepared: Mapping[int, Prepared]
+    stopped: frozenset[int]
 
     def of(self, mail: Mail, state: State) -> GateFacts:
         """Return the facts of one mail."""
@@ -120,6 +123,8 @@ class _Facts:
             ),
             capped=self.capped[key],
             problem=made.problem,
+            payload_problem=made.payload_problem,
+            journey_stopped=mail.journey in self.stopped,
             context_moved=not made.agrees(mail, state)
             or (made.email is None and not made.problem),
         )
@@ -147,7 +152,17 @@ def _facts(
         permissions=_permissions(decision, ours),
         capped=_capped(decision, ours),
         prepared=prepared,
+        stopped=_stopped_journeys(ours),
     )
+
+
+def _stopped_journeys(ours: Sequence[tuple[int, Mail]]) -> frozenset[int]:
+    """Return the journeys of re-driven mails that were stopped; they are not loaded."""
+    redriven = [m.journey for _, m in ours if m.redriven_at and m.journey]
+    if not redriven:
+        return frozenset()
+    stopped = Journey.objects.filter(pk__in=redriven, state__in=STOPPED)
+    return frozenset(stopped.values_list("pk", flat=True))
 
 
 def _permissions(

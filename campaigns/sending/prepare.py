@@ -17,9 +17,11 @@ from campaigns.domain.ruleset import Version
 from campaigns.domain.states import Kind
 from campaigns.domain.steps import Trigger
 from campaigns.models import Sender
+from campaigns.providers.base import Provider
 from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
 from campaigns.rendering.parts import MailParts, Sources
+from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class Prepared:
     template_version: int = 0
     trigger_id: int | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+    payload_problem: str = ""
 
     def agrees(self, mail: Mail, state: State) -> bool:
         """Return whether the mail would be rendered the same with today's facts."""
@@ -65,6 +68,7 @@ class _Row:
     text: str
     trigger: EventRef | None
     woken_by: int | None
+    provider: int
 
 
 def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
@@ -82,7 +86,8 @@ def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
     }
     triggers = load_triggers(r.trigger for r in rows if r.trigger)
     senders = Sender.objects.in_bulk()
-    return {
+    providers = connected(r.provider for r in rows)
+    made = {
         row.id: _prepare(
             row,
             people[owner[row.customer]],
@@ -91,6 +96,14 @@ def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
         )
         for row in rows
     }
+    return {row.id: _checked(made[row.id], providers.get(row.provider)) for row in rows}
+
+
+def _checked(made: Prepared, provider: Provider | None) -> Prepared:
+    """Return it with what the provider would never take of it."""
+    if made.email is None or provider is None:
+        return made
+    return replace(made, payload_problem=provider.problem(made.email))
 
 
 def _prepare(
@@ -212,4 +225,5 @@ def _row(row: database.Row) -> _Row:
         text=row[11] or "",
         trigger=trigger,
         woken_by=row[15],
+        provider=row[16] or 0,
     )

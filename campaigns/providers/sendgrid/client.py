@@ -116,6 +116,14 @@ class SendGridProvider:
     def __repr__(self) -> str:
         return f"SendGridProvider(host={self._host!r})"
 
+    def problem(self, email: OutgoingEmail) -> str:
+        """Return what is wrong with the payload of this mail, '' if nothing."""
+        try:
+            payload_of(email, sandbox=self._sandbox)
+        except (PayloadInvalid, TypeError, ValueError) as error:
+            return str(error)[:MAX_DETAIL_CHARS]
+        return ""
+
     def send(self, email: OutgoingEmail, *, timeout_s: float) -> Answer:
         """POST one mail, once, within `timeout_s` seconds in all."""
         try:

@@ -1,0 +1,133 @@
+"""What a person does about mails that wait for one."""
+
+from datetime import timedelta
+
+import pytest
+
+from campaigns.deciding import clock
+from campaigns.domain.answers import Accepted, Ambiguous
+from campaigns.journeys.advance import advance_due
+from campaigns.models import Attempt, Message, TemplateVersion
+from campaigns.reports.sums import differences
+from campaigns.sending.claim import claim
+from campaigns.sending.gate import begin
+from campaigns.sending.operator import (
+    NotPossible,
+    discard,
+    give_up,
+    redrive,
+    release,
+)
+from campaigns.sending.prepare import prepare
+from campaigns.sending.settle import settle
+from tests.db.world import Clock, World, step
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world():
+    still = Clock()
+    with clock.use(still):
+        made = World(still)
+        yield made
+        assert differences() == []
+
+
+def held(world, steps=1):
+    """A mail that its template could not make, with the template's row."""
+    broken = world.template(html="<p>{{ event.missing }}</p>")
+    made = [step(template=broken), *(step() for _ in range(steps - 1))]
+    world.rule("welcome", "Signed Up", steps=made)
+    world.known("ann")
+    world.does("ann", "Signed Up")
+    world.work()
+    message = Message.objects.get()
+    assert (message.state, message.reason) == ("held", "template_error")
+    assert "missing" in message.detail["problem"]
+    return message, TemplateVersion.objects.get(pk=broken).template
+
+
+def unknown(world):
+    """A mail that the provider never answered about."""
+    world.rule("welcome", "Signed Up")
+    world.known("ann")
+    world.does("ann", "Signed Up")
+    advance_due()
+    claims = claim(limit=1)
+    (sent,) = begin(claims, prepare(claims))
+    settle(sent.customer, sent.mail, sent.token, Ambiguous("timed out"))
+    message = Message.objects.get()
+    assert message.state == "unknown"
+    return message
+
+
+def test_a_mended_template_releases_what_was_held(world):
+    message, template = held(world)
+    TemplateVersion.objects.create(
+        template=template,
+        number=2,
+        subject="Hello",
+        html="<p>Mended</p>",
+        published_at=world.clock.now(),
+    )
+    release(message.pk)
+    world.work()
+    message.refresh_from_db()
+    assert message.state == "sent"
+    assert message.template_version.number == 2
+    with pytest.raises(NotPossible, match="is sent; only one that is held"):
+        release(message.pk)
+
+
+def test_a_discarded_mail_is_never_sent_and_its_journey_goes_on(world):
+    message, _ = held(world, steps=2)
+    discard(message.pk)
+    world.work()
+    states = Message.objects.order_by("step").values_list("state", "reason")
+    assert list(states) == [("cancelled", "discarded"), ("sent", "")]
+
+
+def test_an_unknown_mail_is_sent_again_only_by_a_person_and_not_too_soon(world):
+    message = unknown(world)
+    with pytest.raises(NotPossible, match="30 minutes"):
+        redrive(message.pk)
+    world.work()
+    message.refresh_from_db()
+    assert message.state == "unknown"
+    world.clock.time = world.clock.now() + timedelta(minutes=31)
+    redrive(message.pk)
+    world.work()
+    message.refresh_from_db()
+    assert message.state == "sent"
+    states = Attempt.objects.order_by("started_at").values_list("state", flat=True)
+    assert list(states) == ["ambiguous", "accepted"]
+
+
+def test_what_has_evidence_is_not_sent_again(world):
+    message = unknown(world)
+    Message.objects.update(evidence_at=world.clock.now())
+    world.clock.time = world.clock.now() + timedelta(minutes=31)
+    with pytest.raises(NotPossible, match="evidence"):
+        redrive(message.pk)
+
+
+def test_a_suppressed_address_stops_a_mail_that_is_sent_again(world):
+    from campaigns.deciding.suppressing import suppress
+    from campaigns.domain.states import SuppressionReason
+
+    message = unknown(world)
+    suppress("ann@example.com", reason=SuppressionReason.COMPLAINT, origin="test")
+    world.clock.time = world.clock.now() + timedelta(minutes=31)
+    redrive(message.pk)
+    world.work()
+    message.refresh_from_db()
+    assert (message.state, message.reason) == ("skipped", "suppressed")
+
+
+def test_a_late_answer_settles_nothing_after_a_mail_was_given_up(world):
+    message = unknown(world)
+    give_up(message.pk)
+    settle(message.customer_id, message.pk, message.token, Accepted("late"))
+    message.refresh_from_db()
+    assert (message.state, message.reason) == ("failed", "given_up")
