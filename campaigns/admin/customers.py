@@ -45,12 +45,8 @@ class CustomerAdmin(BigListAdmin):
     def search(self, term: str) -> Q:
         """Find by whole address, by its beginning, by user id or id."""
         form = normalise(term)
-        found = Q(user_id=term) | Q(email=form)
-        if is_id(term):
-            found |= Q(pk=int(term))
-        elif "@" not in term or not form.rpartition("@")[2]:
-            found |= Q(email__startswith=form)
-        return found
+        found = Q(user_id=term) | Q(email__startswith=form)
+        return found | Q(pk=int(term)) if is_id(term) else found
 
     def change_view(
         self,
@@ -68,7 +64,7 @@ class CustomerAdmin(BigListAdmin):
         yield Panel("Who", facts=self._facts(obj))
         yield Panel("Permission to mail", facts=self._permission(obj))
         yield TimelinePanel(build_timeline(obj, before=_time(request)))
-        yield Panel("Traits", facts=[("As last said", json_block(obj.traits))])
+        yield Panel("Traits", body=json_block(obj.traits))
 
     def _facts(self, obj: Customer) -> list[tuple[str, object]]:
         names = Identity.objects.filter(customer=obj.pk).values_list(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
@@ -40,7 +40,7 @@ class Panel:
     empty: str = ""
     note: object = ""
     frame: str = ""
-    wide: bool = field(default=False)
+    body: object = ""
 
 
 class DetailAdmin(ReadOnlyAdmin):

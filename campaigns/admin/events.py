@@ -110,12 +110,12 @@ class EventAdmin(OfPeopleAdmin):
             ],
             empty="No active rule waits for this event.",
         )
-        yield Panel("Properties", facts=[("", json_block(obj.properties))])
+        yield Panel("Properties", body=json_block(obj.properties))
         if obj.traits:
-            yield Panel("Traits said with it", facts=[("", json_block(obj.traits))])
-        yield Panel("Context", facts=[("", json_block(obj.context))])
+            yield Panel("Traits said with it", body=json_block(obj.traits))
+        yield Panel("Context", body=json_block(obj.context))
         if obj.notes:
-            yield Panel("Mended on receipt", facts=[("", json_block(obj.notes))])
+            yield Panel("Mended on receipt", body=json_block(obj.notes))
 
 
 @register(RejectedEvent)
@@ -151,4 +151,4 @@ class RejectedEventAdmin(BigListAdmin):
                 ("Received", when(obj.received_at)),
             ],
         )
-        yield Panel("Body", facts=[("", json_block(obj.body))])
+        yield Panel("Body", body=json_block(obj.body))

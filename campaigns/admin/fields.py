@@ -73,7 +73,8 @@ class WeekdaysField(forms.MultipleChoiceField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare the days."""
-        return bool(super().has_changed([str(v) for v in initial or []], data))
+        changed: bool = super().has_changed([str(v) for v in initial or []], data)
+        return changed
 
     def clean(self, value: Any) -> Any:
         """Return the days as numbers; Monday is 0."""

@@ -120,7 +120,7 @@ class MessageAdmin(OfPeopleAdmin):
             )
         else:
             yield Panel("The mail", note=shown.problem)
-        yield Panel("Rendered with", facts=[("", json_block(obj.context))])
+        yield Panel("Rendered with", body=json_block(obj.context))
 
     def get_urls(self) -> list[Any]:
         """Add the address of the mail itself, for the frame."""

@@ -7,7 +7,7 @@ from django import forms
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
 
-from campaigns.admin.base import Select
+from campaigns.admin.base import CheckboxList, Select, TextArea
 from campaigns.admin.fields import (
     ClockField,
     ConditionField,
@@ -38,7 +38,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     """A rule's own fields. `edition` tells whether somebody saved it meanwhile."""
 
     edition = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    trigger_events = NamesField(label="When this happens", required=False)
+    trigger_events = NamesField(label="Events", required=False)
     condition = ConditionField(
         label="Only if",
         help_text="A condition as JSON; empty for everybody. See docs/api.md.",
@@ -60,6 +60,9 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         )  # fmt: skip
         labels = {
             "allow_public": "Public sources too",
+            "freshness_unit": "Unit",
+            "cooldown_unit": "Unit",
+            "goal_unit": "Unit",
             "freshness_amount": "Only events younger than",
             "cooldown_amount": "Not again within",
             "cooldown_key": "… for the same",
@@ -68,7 +71,12 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             "holdout_percent": "Holdout (%)",
             "goal_amount": "Goal within",
         }
+        widgets = {
+            "description": TextArea(attrs={"rows": 2}),
+            "sources": CheckboxList(),
+        }
         help_texts = {
+            "sources": "None ticked means every source.",
             "exit_key": "An event property such as cart_id; empty for any.",
             "holdout_percent": "This share gets no mail, so that its effect shows.",
             "goal_event": "What counts as a success; empty for no goal.",
@@ -124,9 +132,9 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         labels = {
             "position": "Order",
             "delay_amount": "Wait",
-            "delay_unit": "",
+            "delay_unit": "Unit",
             "expires_amount": "Too late after",
-            "expires_unit": "",
+            "expires_unit": "Unit",
         }
         help_texts = {"expires_amount": "0 means never."}
 

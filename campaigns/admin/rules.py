@@ -45,6 +45,7 @@ class StepInline(StackedInline):
     form = StepForm
     extra = 0
     ordering_field = "position"
+    hide_ordering_field = True
     readonly_fields = ("mails",)
     fieldsets = (
         (
@@ -100,7 +101,6 @@ class RuleAdmin(BaseAdmin):
     list_display = ("rule", "state", "entered", "sent")
     list_filter = ("status", "kind")
     search_fields = ("name",)
-    filter_horizontal = ("sources",)
     sortable_by = ()
     actions = None
     change_form_template = "admin/campaigns/rule_form.html"

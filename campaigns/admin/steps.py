@@ -22,12 +22,14 @@ class VariantInline(StackedInline):
     form = VariantForm
     extra = 0
     ordering_field = "position"
+    hide_ordering_field = True
     fieldsets = (
         (
             None,
             {
                 "fields": (
-                    ("name", "position"),
+                    "position",
+                    "name",
                     "template",
                     ("weight", "fallback"),
                     "condition",

@@ -104,7 +104,7 @@ class WebhookBatchAdmin(BigListAdmin):
             ],
         )
         body = bytes(obj.body)[:BODY_SHOWN].decode(errors="replace")
-        yield Panel("As it came", facts=[("", json_block(body))])
+        yield Panel("As it came", body=json_block(body))
 
 
 def beat_state(obj: ClusterBeat) -> SafeString:

@@ -1,7 +1,7 @@
 """Every page of the admin, asked for by a superuser; run alone for another theme."""
 
-import os
 import sys
+from pathlib import Path
 
 MODELS = (
     "clusterbeat", "company", "customer", "event", "journey", "message", "provider",
@@ -44,7 +44,7 @@ def failures(client):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     import django
 
     django.setup()
