@@ -37,7 +37,7 @@ def world():
 def held(world, steps=1):
     """A mail that its template could not make, with the template's row."""
     broken = world.template(html="<p>{{ event.missing }}</p>")
-    made = [step(template=broken), *(step() for _ in range(steps - 1))]
+    made = [step(variants=[{"template_version": broken}]), *(step() for _ in range(steps - 1))]
     world.rule("welcome", "Signed Up", steps=made)
     world.known("ann")
     world.does("ann", "Signed Up")
