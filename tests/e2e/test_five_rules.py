@@ -19,6 +19,7 @@ from campaigns.models import (
     Source,
     Subscription,
     TemplateVersion,
+    Timer,
     WebhookEndpoint,
 )
 from demo.samples.events import EVENTS
@@ -296,7 +297,10 @@ def test_help_waits_for_monday_nine_in_the_customers_zone(shop, clock):
     shop.knows(timezone="America/New_York")
     shop.passes(hours=6, minutes=30)
     shop.reports("Visited Pricing Page")
+    shop.passes(hours=2)
+    assert shop.inbox() == []
     opens = datetime(2026, 3, 9, 13, tzinfo=UTC)
+    assert Timer.objects.get().due_at == opens
     shop.clock.pass_by(opens - clock.now() - timedelta(seconds=1))
     shop.work()
     assert shop.inbox() == []
@@ -309,7 +313,10 @@ def test_another_zone_has_other_office_hours(shop, clock):
     # 10:00 on Friday in New York is midnight in Tokyo, where Saturday begins.
     shop.knows(timezone="Asia/Tokyo")
     shop.reports("Visited Pricing Page")
+    shop.passes(hours=10)
+    assert shop.inbox() == []
     opens = datetime(2026, 3, 9, tzinfo=UTC)
+    assert Timer.objects.get().due_at == opens
     shop.clock.pass_by(opens - clock.now() - timedelta(seconds=1))
     shop.work()
     assert shop.inbox() == []
