@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import psutil
 import psycopg
 
+from campaigns.management.processes import dies_with_parent
 from emailtriggers import embedded
 
 ROOT: Final = Path(__file__).parents[2]
@@ -86,6 +87,7 @@ class Product:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=dies_with_parent(signal.SIGTERM),
             )
         wait_for(self.is_ready, f"ready, see {self.log}")
         return time.monotonic() - began

@@ -44,12 +44,12 @@ IN_FLIGHT_NOW: Final = (
 )
 THREADS: Final = 8
 PROVIDER: Final = {"delay_ms": 120}
-STALL_S: Final = 60.0
+RECOVERY_S: Final = 60.0
 DRAIN_S: Final = 180.0  # for the backlog of a machine that is slow and shared
 READ: Final = "63" if platform.machine() == "aarch64" else "0"
 COLUMNS: Final = (
-    "killed", "in flight", "replaced s", "stalled s", "acked", "retries", "lost",
-    "sent", "twice", "unknown",
+    "killed", "in flight", "replaced s", "resumed s", "stalled s", "acked", "retries",
+    "lost", "sent", "twice", "unknown",
 )  # fmt: skip
 UNANSWERED: Final = "The worker ended before the answer was written."
 
@@ -63,7 +63,8 @@ class Round:
     in_flight: int
     replaced_s: float
     ledger: Ledger
-    stalled_s: float = 0.0
+    resumed_s: float = 0.0  # until a mail to somebody who came after the kill
+    stalled_s: float = 0.0  # the longest pause, but for mails that lay with the dead
     stored: Counter[str] = field(default_factory=Counter)
     mails: Counter[str] = field(default_factory=Counter)
     handed_over: Counter[str] = field(default_factory=Counter)
@@ -100,7 +101,8 @@ def test_work_goes_on_and_nothing_is_lost_or_twice(product, kinds):
         assert each.lost() == set()
         assert twice(each.stored) == {}
         assert twice(each.handed_over) == {}
-        assert each.stalled_s < STALL_S
+        assert each.resumed_s < RECOVERY_S
+        assert each.stalled_s < RECOVERY_S
         # Each who signed up has one mail: handed over, or kept as `unknown`.
         assert each.mails.total() == len(each.ledger.signed_up)
         assert each.mails.keys() <= {"sent", "unknown"}
@@ -143,15 +145,28 @@ def part_of(kind: str) -> str:
 
 
 def chosen(product: Product, kind: str) -> tuple[psutil.Process, int] | None:
-    """Return whom to kill and how many mails are in `sending`, if it is the moment."""
-    in_flight = count(product, IN_FLIGHT_NOW)
-    # More mails than one worker has threads: each of the two is busy.
-    if in_flight < (THREADS + 1 if kind == "busy worker" else IN_FLIGHT):
-        return None
+    """Return whom to kill and how many mails are in `sending`, if it is the moment.
+
+    A worker is frozen while it is looked at, so that it dies as what it was chosen.
+    """
     for process in product.part(part_of(kind)):
-        if kind != "idle worker" or waits_for_work(process):
+        if part_of(kind) != "worker":
+            in_flight = count(product, IN_FLIGHT_NOW)
+            return (process, in_flight) if in_flight >= IN_FLIGHT else None
+        process.suspend()
+        in_flight = count(product, IN_FLIGHT_NOW)
+        if is_moment(process, kind, in_flight):
             return process, in_flight
+        process.resume()
     return None
+
+
+def is_moment(worker: psutil.Process, kind: str, in_flight: int) -> bool:
+    """Return whether a frozen worker is as idle, or as busy, as it should be."""
+    if kind == "idle worker":
+        return in_flight >= IN_FLIGHT and waits_for_work(worker)
+    # More mails than the other has threads: each of the two is busy.
+    return in_flight > THREADS
 
 
 def waits_for_work(process: psutil.Process) -> bool:
@@ -232,10 +247,23 @@ def look_at(product: Product, each: Round) -> None:
         name,
     )
     each.mails = Counter(str(row[0]) for row in mails)
-    received = [mail for mail in product.inbox() if mail["to"] in each.ledger.signed_up]
-    each.handed_over = Counter(mail["to"] for mail in received)
-    times = sorted(datetime.fromisoformat(mail["received_at"]) for mail in received)
+    received = [
+        (
+            mail["to"],
+            mail["custom_args"]["et_message"],
+            datetime.fromisoformat(mail["received_at"]),
+        )
+        for mail in product.inbox()
+        if mail["to"] in each.ledger.signed_up
+    ]
+    each.handed_over = Counter(to for to, _, _ in received)
+    rescued = product.sql("SELECT id FROM campaigns_message WHERE attempt > 1")
+    late = {str(row[0]) for row in rescued}
+    times = sorted(at for _, key, at in received if key not in late)
     each.stalled_s = longest_pause([each.killed_at, *times], since=each.killed_at)
+    new = {a for a, at in each.ledger.signed_up.items() if at > each.killed_at}
+    first = min(at for to, _, at in received if to in new)
+    each.resumed_s = (first - each.killed_at).total_seconds()
 
 
 def longest_pause(times: Iterable[datetime], *, since: datetime) -> float:
@@ -256,6 +284,7 @@ def table(rounds: list[Round], *, rescued: int) -> str:
             each.kind,
             each.in_flight,
             f"{each.replaced_s:.1f}",
+            f"{each.resumed_s:.1f}",
             f"{each.stalled_s:.1f}",
             len(each.ledger.acknowledged),
             each.ledger.retries,
