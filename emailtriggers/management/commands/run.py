@@ -11,7 +11,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from campaigns.deciding.address_key import AddressKeyChanged, confirm
+from campaigns.domain.states import RuleStatus
 from campaigns.management.locks import AlreadyRunning, hold
+from campaigns.models import Rule
 from campaigns.reports import readiness
 from emailtriggers import running
 from emailtriggers.first_start import (
@@ -58,7 +61,7 @@ class Command(BaseCommand):
             if not run.stopping():
                 self._start(run)
             run.watch()
-        except (running.PortTaken, PostgresBroken) as error:
+        except (running.PortTaken, PostgresBroken, AddressKeyChanged) as error:
             raise CommandError(str(error)) from error
         except OperationalError as error:
             which = "embedded" if settings.EMBEDDED else "DATABASE_URL"
@@ -74,6 +77,7 @@ class Command(BaseCommand):
     def _start(self, run: running.Running) -> None:
         if readiness.unapplied():
             call_command("migrate", verbosity=0, interactive=False)
+        confirm()
         children = [running.web(), running.clusters()]
         if settings.SIMULATED:
             children.append(running.simulator(ensure_simulator_webhook()))
@@ -83,7 +87,8 @@ class Command(BaseCommand):
         key = ensure_samples()
         ready = self._wait_until_ready(run)
         if not run.stopping():
-            self.stdout.write(welcome(password=password, key=key))
+            active = Rule.objects.filter(status=RuleStatus.ACTIVE).count()
+            self.stdout.write(welcome(password=password, key=key, active=active))
             if not ready:
                 self.stdout.write("Not all is well yet; /readyz says what.")
             self.stdout.flush()
@@ -111,22 +116,22 @@ def is_ready() -> bool:
         asked.close()
 
 
-def welcome(*, password: str, key: str) -> str:
-    """Return what a new user needs: addresses, login, key, and a first event."""
+def welcome(*, password: str, key: str, active: int) -> str:
+    """Return what a new user needs: addresses, login, key, and a first event.
+
+    `active` rules may mail; with a real provider no event is proposed, for it
+    would mail a stranger.
+    """
     login = f"login {ADMIN}, password {password}" if password else "your own login"
-    lines = [
-        "",
-        f"  Admin      {settings.PUBLIC_URL}/admin/   ({login})",
-    ]
+    lines = ["", f"  Admin      {settings.PUBLIC_URL}/admin/   ({login})"]
     if settings.SIMULATED:
         lines.append(f"  Inbox      http://localhost:{settings.INBOX_PORT}/")
     else:
-        lines.append(
-            "  Mail       leaves through SendGrid; the sample rules are drafts"
-        )
+        lines.append(f"  Mail       leaves through SendGrid; active rules: {active}")
     if key:
+        lines.append(f"  Write key  {key}")
+    if key and settings.SIMULATED:
         lines += [
-            f"  Write key  {key}",
             "",
             "  Make the first mail arrive:",
             "",
