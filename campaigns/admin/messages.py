@@ -1,15 +1,18 @@
 """Messages: each mail with its attempts, what was reported, and as it was sent."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST
 
 from campaigns.admin.details import (
     Panel,
+    allowed,
     badge,
     json_block,
     link,
@@ -22,6 +25,8 @@ from campaigns.admin.frames import framed, framed_words
 from campaigns.models import Attempt, DeliveryEvent, Message, Rule
 from campaigns.reports.mails import ShownMail, shown_mail
 from campaigns.reports.wording import mail_words
+from campaigns.sending import operator
+from campaigns.sending.operator import NotPossible
 
 _REPORTED = (
     ("Delivered", "delivered_at"),
@@ -31,6 +36,14 @@ _REPORTED = (
     ("Complained", "complained_at"),
     ("Unsubscribed", "unsubscribed_at"),
 )
+
+# What a person may do with a mail in which state, by the word in the address.
+_VERBS: Final[Mapping[str, tuple[str, str, Callable[[int], None]]]] = {
+    "release": ("held", "Release, with the newest words", operator.release),
+    "discard": ("held", "Discard", operator.discard),
+    "redrive": ("unknown", "Send again (may arrive twice)", operator.redrive),
+    "give-up": ("unknown", "Count as failed", operator.give_up),
+}
 
 
 @register(Message)
@@ -122,11 +135,42 @@ class MessageAdmin(OfPeopleAdmin):
             yield Panel("The mail", note=shown.problem)
         yield Panel("Rendered with", body=json_block(obj.context))
 
+    def tools(self, request: HttpRequest, obj: Any) -> Iterable[tuple[str, str]]:
+        """Return what a person may do about a mail that waits for one."""
+        if not allowed(request, "change_message"):
+            return
+        for verb, (state, label, _) in _VERBS.items():
+            if obj.state == state:
+                yield label, reverse("admin:campaigns_message_act", args=[obj.pk, verb])
+
     def get_urls(self) -> list[Any]:
-        """Add the address of the mail itself, for the frame."""
+        """Add the address of the mail itself, for the frame, and of what can be done."""
         view = self.admin_site.admin_view(self.mail_view)
-        own = path("<int:pk>/mail/", view, name="campaigns_message_mail")
-        return [own, *super().get_urls()]
+        act = self.admin_site.admin_view(require_POST(self.act_view))
+        return [
+            path("<int:pk>/mail/", view, name="campaigns_message_mail"),
+            path("<int:pk>/<slug:verb>/act/", act, name="campaigns_message_act"),
+            *super().get_urls(),
+        ]
+
+    def act_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        """Release, discard, send again or give up a mail; the log keeps who did."""
+        if not allowed(request, "change_message"):
+            raise PermissionDenied
+        message = Message.objects.filter(pk=pk).first()
+        if message is None or verb not in _VERBS:
+            raise Http404("There is no such mail.")
+        _, label, act = _VERBS[verb]
+        try:
+            act(pk)
+        except NotPossible as error:
+            messages.error(request, str(error))
+        else:
+            self.log_change(request, message, label)
+            messages.success(request, f"Done: {label.lower()}.")
+        return HttpResponseRedirect(
+            reverse("admin:campaigns_message_change", args=[pk])
+        )
 
     def mail_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the mail as it was sent, in a frame where nothing runs."""

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from campaigns.deciding import clock
 from campaigns.domain.answers import Accepted, Ambiguous
@@ -37,7 +38,10 @@ def world():
 def held(world, steps=1):
     """A mail that its template could not make, with the template's row."""
     broken = world.template(html="<p>{{ event.missing }}</p>")
-    made = [step(variants=[{"template_version": broken}]), *(step() for _ in range(steps - 1))]
+    made = [
+        step(variants=[{"template_version": broken}]),
+        *(step() for _ in range(steps - 1)),
+    ]
     world.rule("welcome", "Signed Up", steps=made)
     world.known("ann")
     world.does("ann", "Signed Up")
@@ -123,6 +127,31 @@ def test_a_suppressed_address_stops_a_mail_that_is_sent_again(world):
     world.work()
     message.refresh_from_db()
     assert (message.state, message.reason) == ("skipped", "suppressed")
+
+
+def test_the_mail_s_page_offers_what_can_be_done_and_does_it(world, admin_client):
+    message, _ = held(world)
+    page = admin_client.get(f"/admin/campaigns/message/{message.pk}/change/")
+    assert "Release, with the newest words" in page.content.decode()
+    address = f"/admin/campaigns/message/{message.pk}/discard/act/"
+    assert admin_client.get(address).status_code == 405
+    assert admin_client.post(address).status_code == 302
+    message.refresh_from_db()
+    assert (message.state, message.reason) == ("cancelled", "discarded")
+    again = admin_client.post(address, follow=True).content.decode()
+    assert "only one that is held can be discarded" in again
+
+
+def test_who_may_only_look_may_not_act(world, client, django_user_model):
+    message, _ = held(world)
+    user = django_user_model.objects.create_user("viewer", password="x", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_message"))
+    client.force_login(user)
+    page = client.get(f"/admin/campaigns/message/{message.pk}/change/")
+    assert page.status_code == 200
+    assert "Release" not in page.content.decode()
+    address = f"/admin/campaigns/message/{message.pk}/discard/act/"
+    assert client.post(address).status_code == 403
 
 
 def test_a_late_answer_settles_nothing_after_a_mail_was_given_up(world):
