@@ -7,6 +7,7 @@ from campaigns.deciding import marks
 from campaigns.dispatch.drain import drain
 from campaigns.models import Event, Journey, Message
 
+KEY = "the-write-key-of-the-samples"
 # A Friday, 10:00 in New York, two days before its clocks change.
 FRIDAY = datetime(2026, 3, 6, 15, tzinfo=UTC)
 
