@@ -123,7 +123,7 @@ class ConditionField(forms.CharField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare the JSON, not its layout."""
         try:
-            return (json.loads(data) if data else None) != initial
+            return bool((json.loads(data) if data else None) != initial)
         except ValueError:
             return True
 
