@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections
+from django.db import ProgrammingError, connections
+from django.db.transaction import atomic
+
+from campaigns.deciding import address_key
 
 OLDEST_POSTGRESQL: Final = 15
 BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
@@ -29,6 +32,23 @@ def check_postgresql(
             id="campaigns.E001",
         )
     ]
+
+
+@register(Tags.database)
+def check_address_key(
+    *, databases: Sequence[str] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Refuse a key under which no suppression in the database would hold."""
+    if not databases or "default" not in databases:
+        return []
+    try:
+        with atomic():
+            address_key.confirm()
+    except address_key.AddressKeyChanged as changed:
+        return [Error(str(changed), id="campaigns.E002")]
+    except ProgrammingError:
+        return []  # the migrations that are about to run make the table
+    return []
 
 
 @register()

@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db.models.functions import Greatest, Now
 
-from campaigns.deciding import clock
+from campaigns.deciding import address_key, clock
 from campaigns.dispatch import drain as dispatch
 from campaigns.dispatch import housekeeping as house
 from campaigns.feedback import apply as feedback
@@ -24,11 +24,13 @@ def canary(name: str, n: int) -> None:
 
 def drain_mail() -> None:
     """Advance what is due and send what is queued, for two seconds at most."""
+    address_key.confirm()
     dispatch.drain()
 
 
 def apply_feedback() -> None:
     """Apply stored webhooks, for two seconds at most."""
+    address_key.confirm()
     feedback.drain()
 
 

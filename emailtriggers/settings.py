@@ -45,16 +45,20 @@ SECRET_KEY = secret(
 SECRET_KEY_FALLBACKS = list(keys(env, "SECRET_KEY_FALLBACKS"))
 
 
-def _derived(purpose: str) -> str:
-    """Return a key for one purpose, which tells nothing of SECRET_KEY."""
+def _derived(purpose: str, secret_key: str = SECRET_KEY) -> str:
+    """Return a key for one purpose, which tells nothing of the secret."""
     return hmac.new(
-        SECRET_KEY.encode(), b"emailtriggers/" + purpose.encode(), hashlib.sha256
+        secret_key.encode(), b"emailtriggers/" + purpose.encode(), hashlib.sha256
     ).hexdigest()
 
 
-# Newest first: the first one signs and hashes, all of them are accepted.
+# The first one hashes. It must stay: campaigns.deciding.address_key looks after it.
 ADDRESS_HASH_KEYS = keys(env, "ADDRESS_HASH_KEY") or (_derived("address-hash"),)
-UNSUBSCRIBE_KEYS = keys(env, "UNSUBSCRIBE_KEYS") or (_derived("unsubscribe"),)
+# Newest first: the first one signs, all are accepted. Links derived from a former
+# SECRET_KEY work as long as it is among the fallbacks.
+UNSUBSCRIBE_KEYS = keys(env, "UNSUBSCRIBE_KEYS") or tuple(
+    _derived("unsubscribe", each) for each in (SECRET_KEY, *SECRET_KEY_FALLBACKS)
+)
 
 # --- The provider -----------------------------------------------------------
 SENDGRID_API_KEY = env.str("SENDGRID_API_KEY", default="")

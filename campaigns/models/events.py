@@ -36,12 +36,17 @@ class Event(models.Model):
 
 
 class IngestState(models.Model):
-    """One row: the ruleset's number, and which dedupe table is the current one."""
+    """One row: the ruleset's number, and which dedupe table is the current one.
+
+    `address_key` is a fingerprint of the key that addresses are hashed with, ""
+    until it was first used: campaigns.deciding.address_key.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     ruleset = models.BigIntegerField(default=0)
     generation = models.SmallIntegerField(default=0)
     rotated_at = models.DateTimeField()
+    address_key = models.CharField(max_length=64, default="", blank=True)
 
     class Meta:
         constraints = [

@@ -8,6 +8,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
+from campaigns.deciding import address_key
 from campaigns.models import ClusterBeat
 
 ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
@@ -16,7 +17,7 @@ _migrated = False
 
 
 def reasons() -> dict[str, str]:
-    """Return what is wrong, by part: database, migrations, cluster <name>.
+    """Return what is wrong, by part: database, migrations, address key, cluster <name>.
 
     Empty when all is well. A part is not looked at while one before it is ill.
     """
@@ -24,7 +25,7 @@ def reasons() -> dict[str, str]:
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return _migrations() or _clusters()
+        return _migrations() or _address_key() or _clusters()
     except (DatabaseError, InterfaceError) as error:
         connection.close()
         first = str(error).partition("\n")[0][:300]
@@ -49,6 +50,14 @@ def _migrations() -> dict[str, str]:
         "migrations": f"{len(missing)} are not applied, first {missing[0]}. "
         "Run: python manage.py migrate"
     }
+
+
+def _address_key() -> dict[str, str]:
+    try:
+        address_key.confirm()
+    except address_key.AddressKeyChanged as changed:
+        return {"address key": str(changed)}
+    return {}
 
 
 def _clusters() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,15 @@ def test_keys_of_each_purpose_differ_from_the_secret_and_each_other(tmp_path):
     _, unsubscribing, _ = read("UNSUBSCRIBE_KEYS", tmp_path, **GOOD)
     assert hashing != unsubscribing
     assert "kkk" not in hashing + unsubscribing
+
+
+def test_links_derived_from_a_former_secret_still_work(tmp_path):
+    _, before, _ = read("UNSUBSCRIBE_KEYS", tmp_path, **GOOD)
+    rotated = {**GOOD, "SECRET_KEY": "n" * 64, "SECRET_KEY_FALLBACKS": "k" * 64}
+    _, after, _ = read("UNSUBSCRIBE_KEYS", tmp_path, **rotated)
+    (old,) = literal_eval(before)
+    new, accepted = literal_eval(after)
+    assert (accepted, new == old) == (old, False)
 
 
 def test_keys_are_rotated_by_a_list_newest_first(tmp_path):

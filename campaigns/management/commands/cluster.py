@@ -5,7 +5,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
 
+from campaigns.deciding.address_key import AddressKeyChanged, confirm
+from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.management.supervisor import Supervisor
 
@@ -39,6 +42,7 @@ class Command(BaseCommand):
                 f"There is no cluster {', '.join(unknown)}; "
                 f"there are: {', '.join(settings.CLUSTERS)}."
             )
+        _check_address_key()
         grace = options["grace"]
         assert isinstance(grace, float)  # noqa: S101 - type=float says so
         try:
@@ -52,3 +56,13 @@ class Command(BaseCommand):
             Supervisor(
                 names, manage=Path(settings.BASE_DIR) / "manage.py", grace_s=grace
             ).run()
+
+
+def _check_address_key() -> None:
+    """Refuse to start with a wrong key. A database that is away is waited for later."""
+    try:
+        confirm()
+    except AddressKeyChanged as changed:
+        raise CommandError(str(changed)) from None
+    except (*AWAY, ProgrammingError):
+        distrust_connection()  # each task looks again before it works
