@@ -32,6 +32,16 @@ class Ledger:
     retries: int = 0
     signed_up: dict[str, datetime] = field(default_factory=dict)  # address: first try
 
+    def joined(self, other: "Ledger") -> "Ledger":
+        """Return both as one."""
+        return Ledger(
+            acknowledged=self.acknowledged | other.acknowledged,
+            given_up=self.given_up | other.given_up,
+            refused=self.refused + other.refused,
+            retries=self.retries + other.retries,
+            signed_up=self.signed_up | other.signed_up,
+        )
+
 
 class Load:
     """`CLIENTS` threads that post `rate` events a second, `total` of them."""

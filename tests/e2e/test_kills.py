@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from tests.e2e.load import Ledger, Load, utc_now
-from tests.e2e.product import Product, wait_for
+from tests.e2e.product import Product, is_alive, wait_for
 
 pytestmark = pytest.mark.crash
 
@@ -37,6 +37,7 @@ IN_CI: Final = ("busy worker", "sentinel", "postmaster")
 ALL: Final = os.environ.get("KILLS") == "all"
 RUNS: Final = [(kind,) for kind in KINDS] if ALL else [IN_CI]
 EVENTS: Final = 4000 if ALL else 2000  # around each kill, at 200 a second
+AFTER: Final = 200  # once the dead is replaced
 IN_FLIGHT: Final = 5
 # Not those that an earlier kill left behind.
 IN_FLIGHT_NOW: Final = (
@@ -45,10 +46,11 @@ IN_FLIGHT_NOW: Final = (
 THREADS: Final = 8
 PROVIDER: Final = {"delay_ms": 120}
 RECOVERY_S: Final = 60.0
+CHOICE_S: Final = 120.0
 DRAIN_S: Final = 180.0  # for the backlog of a machine that is slow and shared
 READ: Final = "63" if platform.machine() == "aarch64" else "0"
 COLUMNS: Final = (
-    "killed", "in flight", "replaced s", "resumed s", "stalled s", "acked", "retries",
+    "killed", "in flight", "replaced s", "stalled s", "acked", "retries",
     "lost", "sent", "twice", "unknown",
 )  # fmt: skip
 UNANSWERED: Final = "The worker ended before the answer was written."
@@ -63,8 +65,9 @@ class Round:
     in_flight: int
     replaced_s: float
     ledger: Ledger
-    resumed_s: float = 0.0  # until a mail to somebody who came after the kill
-    stalled_s: float = 0.0  # the longest pause, but for mails that lay with the dead
+    # The longest pause in the hand-overs from then on, but for mails that lay with
+    # the dead: they wait for the end of their lease.
+    stalled_s: float = 0.0
     stored: Counter[str] = field(default_factory=Counter)
     mails: Counter[str] = field(default_factory=Counter)
     handed_over: Counter[str] = field(default_factory=Counter)
@@ -75,8 +78,10 @@ class Round:
 
 
 @pytest.fixture
-def product(tmp_path):
-    made = Product(tmp_path, CLUSTER_THREADS=str(THREADS))
+def product(tmp_path, kinds):
+    # With four workers one is idle now and then, even at 50 mails a second.
+    workers = "4" if "idle worker" in kinds else "2"
+    made = Product(tmp_path, CLUSTER_THREADS=str(THREADS), CLUSTER_WORKERS=workers)
     try:
         made.start()
         made.set_faults(PROVIDER)
@@ -101,7 +106,6 @@ def test_work_goes_on_and_nothing_is_lost_or_twice(product, kinds):
         assert each.lost() == set()
         assert twice(each.stored) == {}
         assert twice(each.handed_over) == {}
-        assert each.resumed_s < RECOVERY_S
         assert each.stalled_s < RECOVERY_S
         # Each who signed up has one mail: handed over, or kept as `unknown`.
         assert each.mails.total() == len(each.ledger.signed_up)
@@ -121,9 +125,11 @@ def kill_under_load(product: Product, kind: str) -> Round:
     """Kill -9 a part while mails are being handed over; wait until it is replaced."""
     wait_for(product.is_ready, "all is well")
     name = kind.replace(" ", "-")
-    load = Load(port=product.port, key=product.key, name=name, total=EVENTS).start()
+    load = loaded(product, name, EVENTS)
     victim, in_flight = wait_for(
-        lambda: chosen(product, kind), f"{kind} and mails in `sending`"
+        lambda: chosen(product, kind),
+        f"{kind} and mails in `sending`",
+        within_s=CHOICE_S,
     )
     before = {p.pid for p in product.part(part_of(kind))}
     killed_at, began = utc_now(), time.monotonic()
@@ -135,8 +141,13 @@ def kill_under_load(product: Product, kind: str) -> Round:
         killed_at=killed_at,
         in_flight=in_flight,
         replaced_s=replaced_s,
-        ledger=load.finish(),
+        ledger=load.finish().joined(loaded(product, f"{name}-after", AFTER).finish()),
     )
+
+
+def loaded(product: Product, name: str, total: int) -> Load:
+    """Begin to post that many events."""
+    return Load(port=product.port, key=product.key, name=name, total=total).start()
 
 
 def part_of(kind: str) -> str:
@@ -153,12 +164,21 @@ def chosen(product: Product, kind: str) -> tuple[psutil.Process, int] | None:
         if part_of(kind) != "worker":
             in_flight = count(product, IN_FLIGHT_NOW)
             return (process, in_flight) if in_flight >= IN_FLIGHT else None
-        process.suspend()
+        freeze(process)
         in_flight = count(product, IN_FLIGHT_NOW)
         if is_moment(process, kind, in_flight):
             return process, in_flight
         process.resume()
     return None
+
+
+def freeze(process: psutil.Process) -> None:
+    """Stop the process where it is, and wait until it stands."""
+    process.suspend()
+    wait_for(
+        lambda: not is_alive(process) or process.status() == psutil.STATUS_STOPPED,
+        "a worker's standstill",
+    )
 
 
 def is_moment(worker: psutil.Process, kind: str, in_flight: int) -> bool:
@@ -261,9 +281,6 @@ def look_at(product: Product, each: Round) -> None:
     late = {str(row[0]) for row in rescued}
     times = sorted(at for _, key, at in received if key not in late)
     each.stalled_s = longest_pause([each.killed_at, *times], since=each.killed_at)
-    new = {a for a, at in each.ledger.signed_up.items() if at > each.killed_at}
-    first = min(at for to, _, at in received if to in new)
-    each.resumed_s = (first - each.killed_at).total_seconds()
 
 
 def longest_pause(times: Iterable[datetime], *, since: datetime) -> float:
@@ -284,7 +301,6 @@ def table(rounds: list[Round], *, rescued: int) -> str:
             each.kind,
             each.in_flight,
             f"{each.replaced_s:.1f}",
-            f"{each.resumed_s:.1f}",
             f"{each.stalled_s:.1f}",
             len(each.ledger.acknowledged),
             each.ledger.retries,
