@@ -1,0 +1,92 @@
+"""A marketer builds a rule in a real browser, publishes it, and sees it active."""
+
+import os
+import shutil
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.test import override_settings
+from playwright.sync_api import expect, sync_playwright
+
+from campaigns.models import Rule
+from tests.db.mail_rows import a_sender, a_topic
+from tests.db.rule_rows import a_template
+from tests.e2e.live import clean_server, fresh_start
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"
+    ),
+]
+
+
+@pytest.fixture
+def page(live_server, monkeypatch):
+    """A browser logged in as the admin; an error of any script fails the test."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    fresh_start()
+    get_user_model().objects.create_superuser("root", "r@example.com", "root")
+    errors = []
+    static = override_settings(
+        STORAGES={
+            "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+            "staticfiles": {
+                "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+            },
+        }
+    )
+    with static, clean_server(monkeypatch), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        shown = browser.new_page()
+        shown.on("pageerror", lambda error: errors.append(str(error)))
+        shown.goto(f"{live_server.url}/admin/")
+        shown.fill("#id_username", "root")
+        shown.fill("#id_password", "root")
+        shown.press("#id_password", "Enter")
+        shown.wait_for_url("**/admin/")
+        yield shown
+        shown.wait_for_load_state("networkidle")
+        browser.close()
+        # Beside Playwright's loop Django opened a connection of its own.
+        connections.close_all()
+    assert errors == []
+
+
+def test_a_rule_is_built_published_and_active(page, live_server):
+    topic, sender = a_topic(), a_sender()
+    template = a_template(name="Welcome mail")
+    page.goto(f"{live_server.url}/admin/campaigns/rule/add/")
+    page.fill("#id_name", "Welcome tour")
+    page.select_option("#id_sender", str(sender.pk))
+    page.get_by_text("Add another Step").click()
+    page.fill("#id_steps-0-delay_amount", "2")
+    page.select_option("#id_steps-0-template", str(template.pk))
+    page.get_by_role("button", name="Publish").click()
+
+    expect(page.locator("#problems")).to_contain_text("choose at least one event")
+    expect(page.locator("#id_trigger_events_problem")).to_be_visible()
+    page.fill("#id_trigger_events", "Signed Up")
+    page.select_option("#id_topic", str(topic.pk))
+    page.get_by_role("button", name="Publish").click()
+
+    expect(page.get_by_text("Version 1 is published and runs")).to_be_visible()
+    expect(page.locator(".et-status .et-badge")).to_have_text("active")
+    page.goto(f"{live_server.url}/admin/campaigns/rule/")
+    expect(page.get_by_text("When “Signed Up”, wait 2 hours")).to_be_visible()
+    expect(page.locator("#result_list .et-badge")).to_have_text("active")
+    rule = Rule.objects.get()
+    assert rule.current.document["steps"][0]["delay"]["amount"] == 2
+
+    page.goto(f"{live_server.url}/admin/campaigns/rule/{rule.pk}/change/")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".et-status .et-badge")).to_have_text("paused")
