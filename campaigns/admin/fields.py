@@ -123,7 +123,8 @@ class ConditionField(forms.CharField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Compare the JSON, not its layout."""
         try:
-            return bool((json.loads(data) if data else None) != initial)
+            given: object = json.loads(data) if data else None
+            return bool(given != initial)
         except ValueError:
             return True
 

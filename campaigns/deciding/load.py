@@ -66,7 +66,7 @@ def load_past(
         return {}
     owners, members, names, sinces = database.columns(rows, 4)
     found: dict[int, list[PastEvent]] = defaultdict(list)
-    for owner, event_id, event_name, occurred_at, properties in database.run(
+    for owner, event_id, event_name, occurred_at, properties, received in database.run(
         "past",
         person=bigints(owners),
         member=bigints(members),
@@ -80,6 +80,7 @@ def load_past(
                 name=event_name,
                 occurred_at=occurred_at,
                 properties=properties,
+                received_at=received,
             )
         )
     return {owner: Past(tuple(events)) for owner, events in found.items()}

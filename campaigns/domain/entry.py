@@ -41,6 +41,7 @@ class Arrival:
             name=self.event.name,
             occurred_at=self.ref.occurred_at,
             properties=self.event.properties,
+            received_at=self.ref.received_at,
         )
 
 
@@ -224,7 +225,7 @@ def find_exit(
         for event in state.past.events(name, since, until)
         if value is None or property_key(event.properties, exits.key) == value
     ]
-    return min(found, key=lambda e: (e.occurred_at, e.id), default=None)
+    return min(found, key=lambda e: e.order, default=None)
 
 
 def exit_cause(event: PastEvent) -> dict[str, object]:

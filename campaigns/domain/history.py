@@ -20,6 +20,12 @@ class PastEvent:
     occurred_at: datetime
     properties: Mapping[str, object]
     source: str = ""
+    received_at: datetime | None = None
+
+    @property
+    def order(self) -> tuple[datetime, datetime, int]:
+        """Sort key: when it happened, then when it came; ids of processes interleave."""
+        return (self.occurred_at, self.received_at or self.occurred_at, self.id)
 
 
 class Past(Protocol):

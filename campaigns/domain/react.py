@@ -93,7 +93,7 @@ def _convert(state: State, journey: Journey, version: Version) -> State:
     ]
     if not found:
         return state
-    first = min(found, key=lambda e: (e.occurred_at, e.id))
+    first = min(found, key=lambda e: e.order)
     return state.with_journey(
         replace(journey, converted_at=first.occurred_at, converted_by=first.id)
     )

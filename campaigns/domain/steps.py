@@ -114,7 +114,7 @@ def look_for_wake(
     ]
     if not found:
         return journey
-    first = min(found, key=lambda e: (e.occurred_at, e.id))
+    first = min(found, key=lambda e: e.order)
     zone = rules.policy.zone(state.person.time_zone)
     due = next_open(now, step.window, step.quiet, zone)
     if journey.state is JourneyState.HELD:
