@@ -152,6 +152,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"  # the admin shows mails in frames of its own
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+LOGIN_REDIRECT_URL = "/admin/"
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains is for their owner to decide
     "security.W008",  # TLS ends at the proxy, and redirecting is the proxy's work

@@ -486,7 +486,7 @@ class Migration(migrations.Migration):
                 ('summary', models.JSONField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['-id'],
+                'verbose_name_plural': 'webhook batches', 'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(

@@ -40,6 +40,7 @@ class WebhookBatch(models.Model):
     summary = models.JSONField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "webhook batches"
         ordering = ["-id"]
         indexes = [
             # The claim of batches that wait to be applied, oldest first.
