@@ -41,7 +41,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     trigger_events = NamesField(label="Events", required=False)
     condition = ConditionField(
         label="Only if",
-        help_text="A condition as JSON; empty for everybody. See docs/api.md.",
+        help_text="A condition as JSON; empty for everybody. See docs/marketers.md.",
     )
     exit_events = NamesField(
         label="Cancel if this happens first",
