@@ -24,8 +24,10 @@ from emailtriggers.postgres import Postgres
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.25
-GRACE_S: Final = 7.0  # with the database's two seconds, Ctrl-C takes ten at most
+GRACE_S: Final = 7.0  # with the other two, Ctrl-C takes ten seconds at most
+SIMULATOR_GRACE_S: Final = 0.5
 POSTGRES_GRACE_S: Final = 2.0
+SIMULATOR: Final = "simulator"
 MARK: Final = "EMAILTRIGGERS_RUN"
 
 
@@ -72,7 +74,7 @@ def simulator(webhook: str) -> Child:
         *("--host", settings.BIND, "--webhook", webhook),
         *("--data", str(settings.VAR_DIR / "simulator")),
     ]
-    return _child("simulator", command)
+    return _child(SIMULATOR, command)
 
 
 def _child(name: str, command: Sequence[str]) -> Child:
@@ -136,11 +138,18 @@ class Running:
                 logger.error("%s ended (%s); starting it again", child.name, code)
 
     def stop(self) -> None:
-        """Stop all within ten seconds, the database last; leave no process."""
+        """Stop all within ten seconds; leave no process.
+
+        The simulator goes after those who are handing mails to it: a call that it
+        cuts short leaves its mail `unknown`. The database goes last.
+        """
         before = self._signals
-        stop_all(
-            self.children, grace_s=GRACE_S, hurry=lambda: self._signals > before + 1
-        )
+        for grace_s, last in ((GRACE_S, False), (SIMULATOR_GRACE_S, True)):
+            stop_all(
+                [c for c in self.children if (c.name == SIMULATOR) is last],
+                grace_s=grace_s,
+                hurry=lambda: self._signals > before + 1,
+            )
         self.end_orphans()
         if self.postgres is not None:
             self.postgres.stop(patience_s=POSTGRES_GRACE_S)
