@@ -274,12 +274,14 @@ def look_at(product: Product, each: Round) -> None:
             datetime.fromisoformat(mail["received_at"]),
         )
         for mail in product.inbox()
-        if mail["to"] in each.ledger.signed_up
     ]
-    each.handed_over = Counter(to for to, _, _ in received)
+    ours = [row for row in received if row[0] in each.ledger.signed_up]
+    each.handed_over = Counter(to for to, _, _ in ours)
     rescued = product.sql("SELECT id FROM campaigns_message WHERE attempt > 1")
     late = {str(row[0]) for row in rescued}
-    times = sorted(at for _, key, at in received if key not in late)
+    end = max(at for _, key, at in ours if key not in late)
+    # Earlier rounds' mails too: they may stand before this round's in the queue.
+    times = sorted(at for _, _, at in received if at <= end)
     each.stalled_s = longest_pause([each.killed_at, *times], since=each.killed_at)
 
 
