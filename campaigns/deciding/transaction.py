@@ -86,18 +86,21 @@ class Decision:
         key = int.from_bytes(address_hash[:8], "big", signed=True)
         database.run("lock_address", key=key)
 
-    def load_mails(
-        self, ids: Iterable[int], *, owners: Mapping[int, int]
-    ) -> dict[int, tuple[int, Mail]]:
+    def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
         """Lock mails of locked people; return (person, mail) by id.
 
-        `owners` gives the surviving customer of the one that a mail names: what
-        was settled before a merge still names the other.
+        A mail may name a customer who was merged since, more than once: what no
+        open journey waits for is not moved. Restart if it is of somebody else.
         """
+        survivor = {
+            member: state.person.id
+            for state in self.before.values()
+            for member in (state.person.id, *state.person.merged_ids)
+        }
         found = {}
         for customer, mail in load.load_mails(ids):
-            person = owners.get(customer, customer)
-            if person not in self.before:
+            person = survivor.get(customer)
+            if person is None:
                 raise Restart
             found[mail.id] = (person, mail)
             if mail.id not in self.states[person].mails:

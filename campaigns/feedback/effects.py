@@ -94,7 +94,7 @@ def _lock(decision: Decision, matches: Sequence[Match]) -> dict[int, int]:
         database.run("lock_messages", ids=bigints(sorted(messages)))
     moving = {mail: owners[c] for mail, c in open_ones.items() if c in owners}
     if moving:
-        decision.load_mails(moving, owners=owners)
+        decision.load_mails(moving)
     return moving
 
 

@@ -72,7 +72,7 @@ def _decide(message_id: int, work: Work) -> None:
         )
         owners = roots([customer])
         decision.lock(owners.values())
-        person, mail = decision.load_mails([message_id], owners=owners)[message_id]
+        person, mail = decision.load_mails([message_id])[message_id]
         decision.states[person] = work(decision, decision.states[person], mail)
 
     decide(inside)

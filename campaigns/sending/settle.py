@@ -65,7 +65,7 @@ def _lock_one(
 ) -> tuple[Mail | None, int]:
     owners = roots([customer])
     decision.lock(owners.values())
-    found = decision.load_mails([mail_id], owners=owners).get(mail_id)
+    found = decision.load_mails([mail_id]).get(mail_id)
     return (found[1] if found else None), owners[customer]
 
 
@@ -141,7 +141,7 @@ def rescue(*, limit: int = 100) -> int:
 def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     person_of = roots(owners.values())
     decision.lock(set(person_of.values()))
-    found = decision.load_mails(owners, owners=person_of)
+    found = decision.load_mails(owners)
     over = {row[0] for row in database.run("leases_over", ids=bigints(owners))}
     for mail_id in sorted(over):
         person, mail = found[mail_id]
