@@ -293,6 +293,7 @@ class TestEvidence:
         old, new = a_customer("old@example.com"), a_customer()
         a_mail(old, state="unknown")
         Customer.objects.filter(pk=old.pk).update(merged_into=new.pk)
+        Customer.objects.filter(pk=new.pk).update(merged_ids=[old.pk])
         store([item(sole(), "delivered")])
         drain()
         assert sole().state == "sent"
