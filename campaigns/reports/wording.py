@@ -38,6 +38,12 @@ MAILS: Final[Mapping[str, str]] = {
     "restart": "the wait began anew",
     "restarted": "the wait began anew",
     "too_many_attempts": "every attempt failed",
+    "no_answer": "nobody knows whether the provider took it",
+    "not_reached": "the provider could not be reached",
+    "invalid": "the provider refused the mail",
+    "discarded": "somebody discarded it",
+    "given_up": "somebody counted it as failed",
+    "journey_over": "the journey had ended meanwhile",
 }
 JOURNEYS: Final[Mapping[str, str]] = {
     "rule_archived": "the rule was archived",
