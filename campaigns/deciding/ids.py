@@ -12,13 +12,13 @@ BLOCK: Final = 1000  # the INCREMENT of campaigns_ids
 class _Ids:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._owner = (0, 0)
+        self._owner = 0
         self._next = 0
         self._end = 0
 
     def take(self) -> int:
         with self._lock:
-            owner = (os.getpid(), id(self))
+            owner = os.getpid()  # a forked child must not hand out its parent's block
             if self._next >= self._end or self._owner != owner:
                 ((top,),) = database.run("next_ids")
                 self._next, self._end, self._owner = top - BLOCK + 1, top + 1, owner

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.types.numeric import Int4, Int8
+from psycopg.types.numeric import Int4
 
 from campaigns.deciding import database
+from campaigns.deciding.load import bigints
 from campaigns.domain.people import Journey, Mail, Person, State
 from campaigns.domain.states import JourneyState
 
@@ -27,7 +28,7 @@ def write_changes(
     _people(before, after, now=now)
     if merged:
         losers, winners = zip(*_final(merged), strict=True)
-        database.run("merge_customers", loser=_big(losers), winner=_big(winners))
+        database.run("merge_customers", loser=bigints(losers), winner=bigints(winners))
     old_journeys = {
         j.id: (s.person.id, j) for s in before.values() for j in s.journeys.values()
     }
@@ -65,7 +66,7 @@ def _people(
     c = database.columns(rows, 14)
     database.run(
         "write_people",
-        id=_big(c[0]),
+        id=bigints(c[0]),
         born_as=c[1],
         created_at=c[2],
         bucket=_int(c[3]),
@@ -78,7 +79,7 @@ def _people(
         time_zone=c[10],
         locale=c[11],
         merged_ids=c[12],
-        merged_into=_big(c[13]),
+        merged_into=bigints(c[13]),
         now=now,
     )
 
@@ -127,11 +128,11 @@ def _journeys(old: Owned, new: Owned, *, now: datetime) -> None:
     if goals:
         database.run(
             "insert_conversions",
-            journey_id=_big([j.id for _, j in goals]),
-            rule_id=_big([j.rule for _, j in goals]),
-            customer_id=_big([p for p, _ in goals]),
+            journey_id=bigints([j.id for _, j in goals]),
+            rule_id=bigints([j.rule for _, j in goals]),
+            customer_id=bigints([p for p, _ in goals]),
             arm=[str(j.arm) for _, j in goals],
-            event_id=_big([j.converted_by for _, j in goals]),
+            event_id=bigints([j.converted_by for _, j in goals]),
             occurred_at=[j.converted_at for _, j in goals],
             now=now,
         )
@@ -141,16 +142,16 @@ def _common(owned: Sequence[tuple[int, Journey]]) -> dict[str, Any]:
     """Return the columns that insert and update of journeys share."""
     journeys = [j for _, j in owned]
     return {
-        "id": _big([j.id for j in journeys]),
-        "customer_id": _big([p for p, _ in owned]),
-        "trigger_id": _big([j.trigger.id for j in journeys]),
+        "id": bigints([j.id for j in journeys]),
+        "customer_id": bigints([p for p, _ in owned]),
+        "trigger_id": bigints([j.trigger.id for j in journeys]),
         "trigger_received_at": [j.trigger.received_at for j in journeys],
         "trigger_occurred_at": [j.trigger.occurred_at for j in journeys],
         "state": [str(j.state) for j in journeys],
         "step": _int([j.step for j in journeys]),
         "revision": _int([j.revision for j in journeys]),
         "wait_since": [j.wait_since for j in journeys],
-        "woken_by": _big([j.woken_by for j in journeys]),
+        "woken_by": bigints([j.woken_by for j in journeys]),
         "held_due_at": [j.held_due_at for j in journeys],
         "ended_at": [j.ended_at for j in journeys],
         "cause": [text_or_none(j.cause) for j in journeys],
@@ -173,11 +174,11 @@ def _insert_journeys(owned: Sequence[tuple[int, Journey]]) -> None:
     journeys = [j for _, j in owned]
     database.run(
         "insert_journeys",
-        rule_id=_big([j.rule for j in journeys]),
-        version_id=_big([j.version for j in journeys]),
+        rule_id=bigints([j.rule for j in journeys]),
+        version_id=bigints([j.version for j in journeys]),
         key=[j.key for j in journeys],
         exit_value=[j.exit_value for j in journeys],
-        event_id=_big([j.event.id for j in journeys]),
+        event_id=bigints([j.event.id for j in journeys]),
         event_received_at=[j.event.received_at for j in journeys],
         event_occurred_at=[j.event.occurred_at for j in journeys],
         arm=[str(j.arm) for j in journeys],
@@ -196,7 +197,7 @@ def _timers(old: Owned, new: Owned) -> None:
 
     gone = [k for k in new if timer(old.get(k)) and not timer(new[k])]
     if gone:
-        database.run("delete_timers", journeys=_big(gone))
+        database.run("delete_timers", journeys=bigints(gone))
     due = [
         (j.id, t[0], j.lane, t[1])
         for k, (_, j) in sorted(new.items())
@@ -206,8 +207,8 @@ def _timers(old: Owned, new: Owned) -> None:
         ids, people, lanes, times = database.columns(due, 4)
         database.run(
             "write_timers",
-            journey_id=_big(ids),
-            customer_id=_big(people),
+            journey_id=bigints(ids),
+            customer_id=bigints(people),
             lane=_int(lanes),
             due_at=times,
         )
@@ -229,18 +230,18 @@ def _insert_mails(born: Sequence[tuple[int, Mail]]) -> None:
     mails = [m for _, m in born]
     database.run(
         "insert_mails",
-        id=_big([m.id for m in mails]),
-        customer_id=_big([p for p, _ in born]),
-        journey_id=_big([m.journey for m in mails]),
+        id=bigints([m.id for m in mails]),
+        customer_id=bigints([p for p, _ in born]),
+        journey_id=bigints([m.journey for m in mails]),
         step=_int([m.step for m in mails]),
         revision=_int([m.revision for m in mails]),
-        rule_id=_big([m.rule for m in mails]),
-        version_id=_big([m.version for m in mails]),
+        rule_id=bigints([m.rule for m in mails]),
+        version_id=bigints([m.version for m in mails]),
         kind=[str(m.kind) for m in mails],
         lane=_int([m.lane for m in mails]),
         variant=_int([m.variant for m in mails]),
-        template_version_id=_big([m.template_version for m in mails]),
-        provider_id=_big([m.provider for m in mails]),
+        template_version_id=bigints([m.template_version for m in mails]),
+        provider_id=bigints([m.provider for m in mails]),
         state=[str(m.state) for m in mails],
         reason=[m.reason for m in mails],
         detail=[text_or_none(m.detail) for m in mails],
@@ -254,11 +255,11 @@ def _insert_mails(born: Sequence[tuple[int, Mail]]) -> None:
 def _mail_columns(moved: Sequence[tuple[Mail, tuple[int, Mail]]]) -> dict[str, Any]:
     mails = [m for _, (_, m) in moved]
     return {
-        "id": _big([m.id for m in mails]),
+        "id": bigints([m.id for m in mails]),
         "old_state": [str(was.state) for was, _ in moved],
-        "customer_id": _big([p for _, (p, _) in moved]),
+        "customer_id": bigints([p for _, (p, _) in moved]),
         "variant": _int([m.variant for m in mails]),
-        "template_version_id": _big([m.template_version for m in mails]),
+        "template_version_id": bigints([m.template_version for m in mails]),
         "state": [str(m.state) for m in mails],
         "reason": [m.reason for m in mails],
         "detail": [text_or_none(m.detail) for m in mails],
@@ -287,8 +288,8 @@ def _cooldowns(before: Mapping[int, State], after: Mapping[int, State]) -> None:
         people, rules, keys, untils = database.columns(rows, 4)
         database.run(
             "write_cooldowns",
-            customer_id=_big(people),
-            rule_id=_big(rules),
+            customer_id=bigints(people),
+            rule_id=bigints(rules),
             key=keys,
             until=untils,
         )
@@ -307,10 +308,6 @@ def text(value: object) -> str:
 def text_or_none(value: object) -> str | None:
     """Return a value as JSON text, None as None."""
     return None if value is None else text(value)
-
-
-def _big(values: Iterable[Any]) -> list[Int8 | None]:
-    return [None if v is None else Int8(v) for v in values]
 
 
 def _int(values: Iterable[Any]) -> list[Int4 | None]:
