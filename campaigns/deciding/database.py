@@ -1,57 +1,220 @@
-"""Server-side prepared statements on Django's own connection.
+"""Hot statements on Django's own connection: prepared, binary, many in one round trip.
 
-Django's cursor binds on the client and plans every call anew; a plain psycopg
-cursor on the same connection prepares once and shares the transaction.
+Django's cursor binds on the client and plans every call anew, and psycopg's costs
+more for each call than the server's work. So statements go to libpq as psycopg
+wraps it (psycopg.pq), within the transaction that Django began; psycopg still
+reads the results, waits and makes the errors.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from psycopg.adapt import Loader
+from psycopg import pq
+from psycopg.adapt import Loader, Transformer
+from psycopg.errors import error_from_result
+from psycopg.waiting import Wait
 
-from campaigns.sql import load
+from campaigns.deciding.wire import Statement, statement
 
 if TYPE_CHECKING:
-    from psycopg.abc import Buffer
+    from psycopg.abc import Buffer, PQGen
+    from psycopg.pq.abc import PGconn, PGresult
 
 Row = tuple[Any, ...]
+_BINARY: Final = pq.Format.BINARY
+_DONE: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+_UNKNOWN_STATEMENT: Final = "26000"
 
 
 class DatabaseAway(Exception):
     """The database cannot be reached; nothing was decided. Try again soon."""
 
 
-def run(name: str, /, **params: object) -> list[Row]:
+class BrokenInvariant(Exception):
+    """A row was not in the state that was read under its lock. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """campaigns/sql/<name>.sql with its parameters.
+
+    `rows` is how many it must write; BrokenInvariant if it is another number.
+    """
+
+    name: str
+    parameters: Mapping[str, object]
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The rows that a statement returned, and how many it returned or wrote."""
+
+    rows: list[Row]
+    count: int
+
+
+def call(name: str, /, *, rows: int | None = None, **parameters: object) -> Call:
+    """Return a Call with these parameters."""
+    return Call(name, parameters, rows)
+
+
+def run(name: str, /, **parameters: object) -> list[Row]:
     """Run campaigns/sql/<name>.sql and return its rows (none for a plain write)."""
-    cursor = _cursor()
+    return run_all([Call(name, parameters)])[0].rows
+
+
+def run_all(calls: Sequence[Call], *, commit: bool = False) -> list[Result]:
+    """Run statements in their order, in one round trip; return a result for each.
+
+    Each sees what those before it did, and what others committed before it
+    began. The first error is raised, and none after it was run. `commit` ends the
+    transaction in the same round trip, unless rows are to be counted before.
+    """
+    connection.ensure_connection()
+    commit = commit and all(call.rows is None for call in calls)
     # Raised as Django's errors, as `decide` and the ORM's callers know them.
     with connection.wrap_database_errors:
-        cursor.execute(load(name), params or None, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        return _session().run(calls, commit=commit)
 
 
-def count(name: str, /, **params: object) -> int:
-    """Run campaigns/sql/<name>.sql and return how many rows it wrote."""
-    cursor = _cursor()
-    with connection.wrap_database_errors:
-        cursor.execute(load(name), params or None, prepare=True)
-        return cursor.rowcount
+def _session() -> "_Session":
+    raw = connection.connection
+    found = _sessions.get(raw)
+    if found is None:
+        found = _sessions[raw] = _Session(raw)
+    return found
 
 
-def _cursor() -> "psycopg.Cursor[Row]":
-    connection.ensure_connection()
-    cursor = psycopg.Cursor(connection.connection)
-    # Django leaves jsonb as text for its own fields to decode.
-    cursor.adapters.register_loader("jsonb", _JsonbLoader)
-    return cursor
+class _Session:
+    """What is prepared on one connection."""
+
+    def __init__(self, raw: "psycopg.Connection[Row]") -> None:
+        self._raw = raw
+        self._prepared: set[bytes] = set()
+        cursor = psycopg.Cursor(raw)
+        # Django leaves jsonb as text for its own fields to decode.
+        cursor.adapters.register_loader("jsonb", _JsonbLoader)
+        self._transformer = Transformer(cursor)
+
+    def run(self, calls: Sequence[Call], *, commit: bool) -> list[Result]:
+        pgconn = self._raw.pgconn
+        begin = (
+            not self._raw.autocommit
+            and pgconn.transaction_status == pq.TransactionStatus.IDLE
+        )
+        ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
+        # What each command does: prepare the statement of this name, return the
+        # rows of this call, or (None) begin or commit.
+        sent: list[bytes | Call | None] = []
+        with _pipeline(pgconn):
+            if begin:
+                pgconn.send_query_params(b"BEGIN", None)
+                sent.append(None)
+            for each, (known, values) in zip(calls, ready, strict=True):
+                sent += self._send(pgconn, known, values)
+                sent.append(each)
+            if commit:
+                pgconn.send_query_params(b"COMMIT", None)
+                sent.append(None)
+            pgconn.pipeline_sync()
+            results = self._raw.wait(_results(pgconn))
+        pairs = list(zip(sent, results, strict=True))
+        self._prepared.difference_update(
+            what
+            for what, result in pairs
+            if isinstance(what, bytes) and result.status not in _DONE
+        )
+        for _, result in pairs:
+            self._check(result)
+        return [self._read(what, r) for what, r in pairs if isinstance(what, Call)]
+
+    def _send(
+        self, pgconn: "PGconn", known: Statement, values: list[bytes | None]
+    ) -> list[bytes]:
+        """Queue a statement; return its name if it had to be prepared first."""
+        formats = [_BINARY] * len(values)
+        if self._raw.prepare_threshold is None:  # a pooler may swap the server
+            pgconn.send_query_params(
+                known.text, values, known.oids, formats, result_format=_BINARY
+            )
+            return []
+        new = known.name not in self._prepared
+        if new:
+            self._prepared.add(known.name)
+            pgconn.send_prepare(known.name, known.text, known.oids)
+        pgconn.send_query_prepared(known.name, values, formats, _BINARY)
+        return [known.name] if new else []
+
+    def _check(self, result: "PGresult") -> None:
+        if result.status in _DONE:
+            return
+        error = error_from_result(result)
+        if error.sqlstate == _UNKNOWN_STATEMENT:
+            self._prepared.clear()
+        raise error
+
+    def _read(self, call: Call, result: "PGresult") -> Result:
+        count = result.ntuples or result.command_tuples or 0
+        if call.rows is not None and count != call.rows:
+            raise BrokenInvariant(f"{call.name}: {count} rows of {call.rows}")
+        if not result.nfields:
+            return Result([], count)
+        self._transformer.set_pgresult(result)
+        return Result(self._transformer.load_rows(0, result.ntuples, tuple), count)
+
+
+_sessions: "WeakKeyDictionary[psycopg.Connection[Row], _Session]" = WeakKeyDictionary()
+
+
+@contextmanager
+def _pipeline(pgconn: "PGconn") -> Iterator[None]:
+    pgconn.enter_pipeline_mode()
+    try:
+        yield
+    except BaseException:
+        # Answers may still be on their way: nobody could tell whose they are.
+        pgconn.finish()
+        raise
+    pgconn.exit_pipeline_mode()
+
+
+def _results(pgconn: "PGconn") -> "PQGen[list[PGresult]]":
+    """Send what is queued; collect the result of each command up to the sync."""
+    found: list[PGresult] = []
+    while True:
+        unsent = pgconn.flush()
+        ready = yield Wait.RW if unsent else Wait.R
+        if not ready & Wait.R:
+            continue
+        pgconn.consume_input()
+        ended = False
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:  # the end of one command's results; twice: of all
+                if ended:
+                    break
+                ended = True
+                continue
+            ended = False
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                return found
+            found.append(result)
 
 
 class _JsonbLoader(Loader):
+    """Reads jsonb: a byte that names the format's version, then JSON."""
+
+    format = _BINARY
+
     def load(self, data: "Buffer") -> object:
-        return msgspec.json.decode(bytes(data))
+        return msgspec.json.decode(bytes(data)[1:])
 
 
 def is_away(error: BaseException) -> bool:
@@ -71,7 +234,7 @@ def sqlstate(error: BaseException) -> str:
 
 def is_retryable(error: BaseException) -> bool:
     """Return whether the whole transaction may simply be tried again."""
-    return sqlstate(error) in {"40001", "40P01"}
+    return sqlstate(error) in {"40001", "40P01", _UNKNOWN_STATEMENT}
 
 
 def is_data_error(error: BaseException) -> bool:

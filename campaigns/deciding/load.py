@@ -1,43 +1,51 @@
 """Read what a decision needs of locked people, in a constant number of statements."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg.types.numeric import Int8
-
 from campaigns.deciding import database
-from campaigns.deciding.database import Row
+from campaigns.deciding.database import Call, Result, Row, call
 from campaigns.domain.conditions import PastEvent
 from campaigns.domain.matching import PAST_LIMIT, Question
 from campaigns.domain.people import EventRef, Journey, Mail, Past, Person, State
 from campaigns.domain.states import Arm, JourneyState, Kind, MessageState
 
 
-def lock_people(ids: Iterable[int]) -> list[Person]:
-    """Lock these customers in the order of their ids; return those that exist."""
-    rows = database.run("lock_people", ids=bigints(sorted(set(ids))))
-    return [person_of_row(row) for row in rows]
+def lock_people(ids: Iterable[int]) -> Call:
+    """Lock these customers in the order of their ids."""
+    return call("lock_people", ids=sorted(set(ids)))
 
 
-def load_states(people: Sequence[Person], *, now: datetime) -> dict[int, State]:
-    """Return the states of locked people, their unsettled mails locked too."""
-    ids = bigints(p.id for p in people)
+def locked_people(result: Result) -> list[Person]:
+    """Return those that exist, of what lock_people returned."""
+    return [person_of_row(row) for row in result.rows]
+
+
+def read_states(people: Collection[int], *, now: datetime) -> tuple[Call, ...]:
+    """Read what states_of needs, of locked people; their unsettled mails are locked.
+
+    `now` may be earlier than the decision's: a cooldown that is over does no harm.
+    """
+    ids = sorted(people)
+    return (
+        call("journeys_watched", people=ids),
+        call("mails_unsettled", people=ids),
+        call("cooldowns", people=ids, now=now),
+    )
+
+
+def states_of(people: Sequence[Person], results: Sequence[Result]) -> dict[int, State]:
+    """Return the states of locked people, of what read_states returned."""
     journeys: dict[int, dict[int, Journey]] = defaultdict(dict)
-    owner: dict[int, int] = {}
-    for row in database.run("journeys_watched", people=ids):
-        journey = _journey(row)
-        journeys[row[0]][journey.id] = journey
-        if journey.is_open:
-            owner[journey.id] = row[0]
     mails: dict[int, dict[int, Mail]] = defaultdict(dict)
-    if owner:
-        for row in database.run("mails_unsettled", journeys=bigints(owner)):
-            mail = mail_of(row)
-            mails[owner[row[2]]][mail.id] = mail
     cooldowns: dict[int, dict[tuple[int, str], datetime]] = defaultdict(dict)
-    for customer, rule, key, until in database.run("cooldowns", people=ids, now=now):
+    for row in results[0].rows:
+        journeys[row[0]][row[1]] = _journey(row)
+    for owner, *mail in results[1].rows:
+        mails[owner][mail[1]] = mail_of(mail)
+    for customer, rule, key, until in results[2].rows:
         cooldowns[customer][rule, key] = until
     return {
         p.id: State(
@@ -68,8 +76,8 @@ def load_past(
     found: dict[int, list[PastEvent]] = defaultdict(list)
     for owner, event_id, event_name, occurred_at, properties, received in database.run(
         "past",
-        person=bigints(owners),
-        member=bigints(members),
+        person=owners,
+        member=members,
         name=names,
         since=sinces,
         limit=PAST_LIMIT,
@@ -88,13 +96,8 @@ def load_past(
 
 def load_mails(ids: Iterable[int]) -> list[tuple[int, Mail]]:
     """Lock these mails in the order of their ids; return (customer, mail) pairs."""
-    rows = database.run("mails_by_id", ids=bigints(sorted(set(ids))))
+    rows = database.run("mails_by_id", ids=sorted(set(ids)))
     return [(row[0], mail_of(row)) for row in rows]
-
-
-def bigints(values: Iterable[Any]) -> list[Int8 | None]:
-    """Return integers that PostgreSQL always takes as bigint: one plan for all."""
-    return [None if v is None else Int8(v) for v in values]
 
 
 def person_of_row(row: Row) -> Person:
@@ -144,7 +147,7 @@ def _journey(row: Row) -> Journey:
     )
 
 
-def mail_of(row: Row) -> Mail:
+def mail_of(row: Sequence[Any]) -> Mail:
     """Return the mail of a row of mails_by_id or mails_unsettled."""
     return Mail(
         id=row[1],

@@ -5,6 +5,7 @@ from typing import Final
 from django.conf import settings
 
 from campaigns.deciding import database
+from campaigns.deciding.database import Call, call
 from campaigns.domain.documents import Document, parse_document
 from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.states import RuleStatus
@@ -16,17 +17,15 @@ _documents: dict[int, Document] = {}
 _latest: Ruleset | None = None
 
 
-def lock_shared() -> tuple[int, int]:
-    """Lock the ruleset for reading until the commit.
+def locks(*, exclusive: bool) -> tuple[Call, ...]:
+    """Lock the ruleset until the commit, for reading or to change it.
 
-    Returns its number, and which generation of dedupe keys is the current one.
-
-    Two statements: the second has a snapshot of its own, so that whoever had
-    to wait for a publish reads what it wrote.
+    The last statement returns its number, and which generation of dedupe keys is
+    the current one: a statement of its own, with a snapshot of its own, so that
+    whoever had to wait for a publish reads what it wrote.
     """
-    database.run("lock_ruleset_shared", lock=RULESET_LOCK)
-    ((number, generation),) = database.run("ruleset_number")
-    return number, generation
+    lock = "lock_ruleset" if exclusive else "lock_ruleset_shared"
+    return (call(lock, lock=RULESET_LOCK), call("ruleset_number"))
 
 
 def lock_exclusive() -> None:

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from psycopg.types.numeric import Int8
-
 from campaigns.deciding import database, load
 from campaigns.deciding.addresses import address_hash as hash_of
-from campaigns.deciding.load import bigints
 from campaigns.deciding.transaction import Decision, Restart, decide, roots
 from campaigns.domain.addresses import normalise
 from campaigns.domain.people import Person
@@ -79,7 +76,7 @@ def suppress_within(decision: Decision, blocks: Iterable[Block]) -> int:
         "suppress",
         address_hash=[b.address_hash for b in wanted],
         address=[b.address for b in wanted],
-        topic_id=bigints(b.topic for b in wanted),
+        topic_id=[b.topic for b in wanted],
         reason=[str(b.reason) for b in wanted],
         origin=[b.origin[:200] for b in wanted],
         ends_at=[b.ends_at for b in wanted],
@@ -162,7 +159,7 @@ def unsubscribe(
         if message is not None:
             database.run(
                 "note_unsubscribed",
-                id=Int8(message),
+                id=message,
                 address_hash=address_hash,
                 now=decision.now,
             )
@@ -207,9 +204,9 @@ def facts_for_addresses(
     customers, hashes, topics = zip(*pairs, strict=True)
     rows = database.run(
         "permissions",
-        customer_id=bigints(customers),
-        address_hash=list(hashes),
-        topic_id=bigints(topics),
+        customer_id=customers,
+        address_hash=hashes,
+        topic_id=topics,
         now=now,
     )
     return [
@@ -223,15 +220,15 @@ def _lock_person(customer_id: int) -> Person | None:
     found = roots([customer_id])
     if not found:
         return None
-    people = load.lock_people(found.values())
+    locked = database.run_all([load.lock_people(found.values())])
+    people = load.locked_people(locked[0])
     if not people or people[0].merged_into is not None:
         raise Restart
     return people[0]
 
 
 def _topics(topic: int | None) -> list[int]:
-    wanted = None if topic is None else Int8(topic)
-    return [row[0] for row in database.run("topics_meant", topic=wanted)]
+    return [row[0] for row in database.run("topics_meant", topic=topic)]
 
 
 def _choose(
@@ -246,8 +243,8 @@ def _choose(
     origin, wording = proof
     rows = database.run(
         "choose_topics",
-        customer=Int8(person.id),
-        topics=bigints(topics),
+        customer=person.id,
+        topics=topics,
         subscribed=subscribed,
         origin=origin[:MAX_ORIGIN],
         wording=wording,
@@ -266,7 +263,7 @@ def _lift_refusal(
     for row in database.run(
         "lift_unsubscribed",
         address_hash=address_hash,
-        topic=Int8(topic),
+        topic=topic,
         why=f"subscribed again: {why}",
         now=decision.now,
     ):

@@ -1,6 +1,6 @@
 """Lock, read the clock, load, decide, write: the shape of every decision."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, TypeVar
@@ -10,10 +10,9 @@ from django.db import DatabaseError, connection
 from django.db.transaction import atomic
 
 from campaigns.deciding import clock, database, load, rulesets
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.database import Call, DatabaseAway, Result, call
 from campaigns.deciding.ids import new_id
-from campaigns.deciding.load import bigints
-from campaigns.deciding.write import text, write_changes
+from campaigns.deciding.write import changes, text
 from campaigns.domain.intake import Intake
 from campaigns.domain.matching import Question, condition_questions
 from campaigns.domain.people import Mail, State
@@ -30,15 +29,20 @@ class Restart(Exception):
 
 
 class Decision:
-    """One deciding transaction under way. `now` exists once people are locked."""
+    """One deciding transaction under way. `now` exists once people are locked.
 
-    def __init__(self, *, exclusive: bool = False) -> None:
-        """Lock the ruleset, shared unless it is to be changed."""
-        if exclusive:
-            rulesets.lock_exclusive()
-        number, self.generation = rulesets.lock_shared()
+    `first` are the results of the statements that went along with the first lock.
+    """
+
+    def __init__(self, *, exclusive: bool = False, first: Sequence[Call] = ()) -> None:
+        """Lock the ruleset, shared unless it is to be changed; run `first` after it."""
+        locks = rulesets.locks(exclusive=exclusive)
+        results = database.run_all([*locks, *first])
+        ((number, self.generation),) = results[len(locks) - 1].rows
+        self.first: list[Result] = results[len(locks) :]
         self.intake = Intake(rules=rulesets.at(number), new_id=new_id)
         self.before: dict[int, State] = {}
+        self._writes: list[Call] = []
         self._now: datetime | None = None
 
     @property
@@ -71,20 +75,25 @@ class Decision:
         wanted = set(people) - set(self.before)
         if not wanted:
             return
-        found = load.lock_people(wanted)
+        states = load.read_states(wanted, now=clock.now())
+        lock = load.lock_people(wanted)
+        if addresses is None:
+            locked, *results = database.run_all([lock, *states])
+            found = load.locked_people(locked)
+        else:
+            found = load.locked_people(database.run_all([lock])[0])
+            keys = sorted({addresses(p.email) for p in found if p.email})
+            holds = [_hold(key) for key in keys]
+            results = database.run_all([*holds, *states])[len(holds) :]
         if len(found) < len(wanted) or any(p.merged_into for p in found):
             raise Restart
-        if addresses is not None:
-            for key in sorted({addresses(p.email) for p in found if p.email}):
-                self.lock_address(key)
-        loaded = load.load_states(found, now=self.now)
+        loaded = load.states_of(found, results)
         self.before.update(loaded)
         self.states.update(loaded)
 
     def lock_address(self, address_hash: bytes) -> None:
         """Hold the address until the commit, whoever it belongs to."""
-        key = int.from_bytes(address_hash[:8], "big", signed=True)
-        database.run("lock_address", key=key)
+        database.run_all([_hold(address_hash)])
 
     def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
         """Lock mails of locked people; return (person, mail) by id.
@@ -131,29 +140,51 @@ class Decision:
             asked.setdefault(person, set()).update(wanted)
         self.ask({person: wanted for person, wanted in asked.items() if wanted})
 
+    def later(self, name: str, /, **parameters: object) -> None:
+        """Run campaigns/sql/<name>.sql at the end, together with what is written."""
+        self._writes.append(Call(name, parameters))
+
     def note(self, kind: str, payload: object) -> None:
         """Record this decision's place in the order, for the keel's test."""
         if settings.RECORD_ORDER:
-            database.run("record_order", now=self.now, kind=kind, payload=text(payload))
+            self.later("record_order", now=self.now, kind=kind, payload=text(payload))
 
-    def write(self) -> None:
-        """Write what changed."""
-        write_changes(self.before, self.states, self.intake.merged, now=self.now)
+    def write(self, *, commit: bool) -> None:
+        """Write what changed and what was put off, in one round trip."""
+        merged = self.intake.merged
+        writes = [
+            *changes(self.before, self.states, merged, now=self.now),
+            *self._writes,
+        ]
+        if writes or commit:
+            database.run_all(writes, commit=commit)
 
 
-def decide(work: Callable[[Decision], T], *, exclusive: bool = False) -> T:
+def _hold(address_hash: bytes) -> Call:
+    key = int.from_bytes(address_hash[:8], "big", signed=True)
+    return call("lock_address", key=key)
+
+
+def decide(
+    work: Callable[[Decision], T],
+    *,
+    exclusive: bool = False,
+    first: Callable[[], Sequence[Call]] = tuple,
+) -> T:
     """Run `work` in a deciding transaction, from the start again when it must be.
 
-    Raises DatabaseAway if the connection fails; other errors leave nothing
+    `first` makes statements that run right after the ruleset's lock, in the same
+    round trip. Raises DatabaseAway if the connection fails; other errors leave nothing
     written.
     """
     deadlocks = restarts = 0
+    outermost = not connection.in_atomic_block
     while True:
         try:
             with atomic():
-                decision = Decision(exclusive=exclusive)
+                decision = Decision(exclusive=exclusive, first=first())
                 result = work(decision)
-                decision.write()
+                decision.write(commit=outermost)
         except Restart:
             restarts += 1
             if restarts > RESTARTS:
@@ -175,4 +206,4 @@ def roots(people: Iterable[int]) -> dict[int, int]:
     wanted = sorted(set(people))
     if not wanted:
         return {}
-    return dict(database.run("roots", ids=bigints(wanted)))
+    return dict(database.run("roots", ids=wanted))

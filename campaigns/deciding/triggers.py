@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from campaigns.deciding import database
-from campaigns.deciding.load import bigints
 from campaigns.domain.people import EventRef
 from campaigns.domain.steps import Trigger
 
@@ -28,7 +27,7 @@ def load_triggers(refs: Iterable[EventRef]) -> dict[int, TriggerRow]:
         return {}
     rows = database.run(
         "events_by_ref",
-        id=bigints(wanted),
+        id=wanted,
         received_at=[ref.received_at for ref in wanted.values()],
     )
     found = {

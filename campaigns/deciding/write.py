@@ -1,43 +1,41 @@
-"""Write what a decision changed: one statement for each kind of row."""
+"""Say how to write what a decision changed: one statement for each kind of row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg.types.numeric import Int4
 
 from campaigns.deciding import database
-from campaigns.deciding.load import bigints
+from campaigns.deciding.database import Call, call
 from campaigns.domain.people import Journey, Mail, Person, State
 from campaigns.domain.states import JourneyState
 
 
-class BrokenInvariant(Exception):
-    """A row was not in the state that was read under its lock. Nothing was written."""
-
-
-def write_changes(
+def changes(
     before: Mapping[int, State],
     after: Mapping[int, State],
     merged: Sequence[tuple[int, int]],
     *,
     now: datetime,
-) -> None:
-    """Write the difference between two sets of states; merged people move first."""
-    _people(before, after, now=now)
+) -> Iterator[Call]:
+    """Yield what writes the difference between two sets of states, in this order.
+
+    Merged people move first.
+    """
+    yield from _people(before, after, now=now)
     if merged:
         losers, winners = zip(*_final(merged), strict=True)
-        database.run("merge_customers", loser=bigints(losers), winner=bigints(winners))
+        yield call("merge_customers", loser=losers, winner=winners)
     old_journeys = {
         j.id: (s.person.id, j) for s in before.values() for j in s.journeys.values()
     }
     new_journeys = {
         j.id: (s.person.id, j) for s in after.values() for j in s.journeys.values()
     }
-    _journeys(old_journeys, new_journeys, now=now)
-    _mails(before, after)
-    _cooldowns(before, after)
+    yield from _journeys(old_journeys, new_journeys, now=now)
+    yield from _mails(before, after)
+    yield from _cooldowns(before, after)
 
 
 def _final(merged: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -54,7 +52,7 @@ def _final(merged: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _people(
     before: Mapping[int, State], after: Mapping[int, State], *, now: datetime
-) -> None:
+) -> Iterator[Call]:
     changed = [
         s.person
         for key, s in after.items()
@@ -64,12 +62,12 @@ def _people(
         return
     rows = [_person_row(p) for p in sorted(changed, key=lambda p: p.id)]
     c = database.columns(rows, 14)
-    database.run(
+    yield call(
         "write_people",
-        id=bigints(c[0]),
+        id=c[0],
         born_as=c[1],
         created_at=c[2],
-        bucket=_int(c[3]),
+        bucket=c[3],
         user_id=c[4],
         email=c[5],
         email_said_at=c[6],
@@ -79,7 +77,7 @@ def _people(
         time_zone=c[10],
         locale=c[11],
         merged_ids=c[12],
-        merged_into=bigints(c[13]),
+        merged_into=c[13],
         now=now,
     )
 
@@ -107,7 +105,7 @@ def _person_row(p: Person) -> tuple[object, ...]:
 Owned = Mapping[int, tuple[int, Journey]]
 
 
-def _journeys(old: Owned, new: Owned, *, now: datetime) -> None:
+def _journeys(old: Owned, new: Owned, *, now: datetime) -> Iterator[Call]:
     born = [v for k, v in new.items() if k not in old]
     moved = [(old[k][1], v) for k, v in new.items() if k in old and old[k] != v]
     # What ended first, in a statement of its own: another may take its place in
@@ -115,10 +113,10 @@ def _journeys(old: Owned, new: Owned, *, now: datetime) -> None:
     for is_open in (False, True):
         some = [pair for pair in moved if pair[1][1].is_open is is_open]
         if some:
-            _update_journeys(sorted(some, key=lambda pair: pair[0].id))
+            yield _update_journeys(sorted(some, key=lambda pair: pair[0].id))
     if born:
-        _insert_journeys(sorted(born, key=lambda v: (v[1].is_open, v[1].id)))
-    _timers(old, new)
+        yield _insert_journeys(sorted(born, key=lambda v: (v[1].is_open, v[1].id)))
+    yield from _timers(old, new)
     goals = [
         (p, j)
         for k, (p, j) in new.items()
@@ -126,13 +124,13 @@ def _journeys(old: Owned, new: Owned, *, now: datetime) -> None:
         and (k not in old or old[k][1].converted_at is None)
     ]
     if goals:
-        database.run(
+        yield call(
             "insert_conversions",
-            journey_id=bigints([j.id for _, j in goals]),
-            rule_id=bigints([j.rule for _, j in goals]),
-            customer_id=bigints([p for p, _ in goals]),
+            journey_id=[j.id for _, j in goals],
+            rule_id=[j.rule for _, j in goals],
+            customer_id=[p for p, _ in goals],
             arm=[str(j.arm) for _, j in goals],
-            event_id=bigints([j.converted_by for _, j in goals]),
+            event_id=[j.converted_by for _, j in goals],
             occurred_at=[j.converted_at for _, j in goals],
             now=now,
         )
@@ -142,16 +140,16 @@ def _common(owned: Sequence[tuple[int, Journey]]) -> dict[str, Any]:
     """Return the columns that insert and update of journeys share."""
     journeys = [j for _, j in owned]
     return {
-        "id": bigints([j.id for j in journeys]),
-        "customer_id": bigints([p for p, _ in owned]),
-        "trigger_id": bigints([j.trigger.id for j in journeys]),
+        "id": [j.id for j in journeys],
+        "customer_id": [p for p, _ in owned],
+        "trigger_id": [j.trigger.id for j in journeys],
         "trigger_received_at": [j.trigger.received_at for j in journeys],
         "trigger_occurred_at": [j.trigger.occurred_at for j in journeys],
         "state": [str(j.state) for j in journeys],
-        "step": _int([j.step for j in journeys]),
-        "revision": _int([j.revision for j in journeys]),
+        "step": [j.step for j in journeys],
+        "revision": [j.revision for j in journeys],
         "wait_since": [j.wait_since for j in journeys],
-        "woken_by": bigints([j.woken_by for j in journeys]),
+        "woken_by": [j.woken_by for j in journeys],
         "held_due_at": [j.held_due_at for j in journeys],
         "ended_at": [j.ended_at for j in journeys],
         "cause": [text_or_none(j.cause) for j in journeys],
@@ -161,34 +159,34 @@ def _common(owned: Sequence[tuple[int, Journey]]) -> dict[str, Any]:
     }
 
 
-def _update_journeys(moved: Sequence[tuple[Journey, tuple[int, Journey]]]) -> None:
-    written = database.count(
+def _update_journeys(moved: Sequence[tuple[Journey, tuple[int, Journey]]]) -> Call:
+    return call(
         "update_journeys",
+        rows=len(moved),
         old_state=[str(was.state) for was, _ in moved],
         **_common([owned for _, owned in moved]),
     )
-    _all_written("journey", written, len(moved))
 
 
-def _insert_journeys(owned: Sequence[tuple[int, Journey]]) -> None:
+def _insert_journeys(owned: Sequence[tuple[int, Journey]]) -> Call:
     journeys = [j for _, j in owned]
-    database.run(
+    return call(
         "insert_journeys",
-        rule_id=bigints([j.rule for j in journeys]),
-        version_id=bigints([j.version for j in journeys]),
+        rule_id=[j.rule for j in journeys],
+        version_id=[j.version for j in journeys],
         key=[j.key for j in journeys],
         exit_value=[j.exit_value for j in journeys],
-        event_id=bigints([j.event.id for j in journeys]),
+        event_id=[j.event.id for j in journeys],
         event_received_at=[j.event.received_at for j in journeys],
         event_occurred_at=[j.event.occurred_at for j in journeys],
         arm=[str(j.arm) for j in journeys],
-        lane=_int([j.lane for j in journeys]),
+        lane=[j.lane for j in journeys],
         started_at=[j.started_at for j in journeys],
         **_common(owned),
     )
 
 
-def _timers(old: Owned, new: Owned) -> None:
+def _timers(old: Owned, new: Owned) -> Iterator[Call]:
     def timer(owned: tuple[int, Journey] | None) -> tuple[int, datetime] | None:
         if owned is None or owned[1].state is not JourneyState.WAITING:
             return None
@@ -197,7 +195,7 @@ def _timers(old: Owned, new: Owned) -> None:
 
     gone = [k for k in new if timer(old.get(k)) and not timer(new[k])]
     if gone:
-        database.run("delete_timers", journeys=bigints(gone))
+        yield call("delete_timers", journeys=gone)
     due = [
         (j.id, t[0], j.lane, t[1])
         for k, (_, j) in sorted(new.items())
@@ -205,43 +203,42 @@ def _timers(old: Owned, new: Owned) -> None:
     ]
     if due:
         ids, people, lanes, times = database.columns(due, 4)
-        database.run(
+        yield call(
             "write_timers",
-            journey_id=bigints(ids),
-            customer_id=bigints(people),
-            lane=_int(lanes),
+            journey_id=ids,
+            customer_id=people,
+            lane=lanes,
             due_at=times,
         )
 
 
-def _mails(before: Mapping[int, State], after: Mapping[int, State]) -> None:
+def _mails(before: Mapping[int, State], after: Mapping[int, State]) -> Iterator[Call]:
     old = {m.id: (s.person.id, m) for s in before.values() for m in s.mails.values()}
     new = {m.id: (s.person.id, m) for s in after.values() for m in s.mails.values()}
     born = [v for k, v in new.items() if k not in old]
     moved = [(old[k][1], v) for k, v in new.items() if k in old and old[k] != v]
     if born:
-        _insert_mails(born)
+        yield _insert_mails(born)
     if moved:
-        written = database.count("update_mails", **_mail_columns(moved))
-        _all_written("message", written, len(moved))
+        yield call("update_mails", rows=len(moved), **_mail_columns(moved))
 
 
-def _insert_mails(born: Sequence[tuple[int, Mail]]) -> None:
+def _insert_mails(born: Sequence[tuple[int, Mail]]) -> Call:
     mails = [m for _, m in born]
-    database.run(
+    return call(
         "insert_mails",
-        id=bigints([m.id for m in mails]),
-        customer_id=bigints([p for p, _ in born]),
-        journey_id=bigints([m.journey for m in mails]),
-        step=_int([m.step for m in mails]),
-        revision=_int([m.revision for m in mails]),
-        rule_id=bigints([m.rule for m in mails]),
-        version_id=bigints([m.version for m in mails]),
+        id=[m.id for m in mails],
+        customer_id=[p for p, _ in born],
+        journey_id=[m.journey for m in mails],
+        step=[m.step for m in mails],
+        revision=[m.revision for m in mails],
+        rule_id=[m.rule for m in mails],
+        version_id=[m.version for m in mails],
         kind=[str(m.kind) for m in mails],
-        lane=_int([m.lane for m in mails]),
-        variant=_int([m.variant for m in mails]),
-        template_version_id=bigints([m.template_version for m in mails]),
-        provider_id=bigints([m.provider for m in mails]),
+        lane=[m.lane for m in mails],
+        variant=[m.variant for m in mails],
+        template_version_id=[m.template_version for m in mails],
+        provider_id=[m.provider for m in mails],
         state=[str(m.state) for m in mails],
         reason=[m.reason for m in mails],
         detail=[text_or_none(m.detail) for m in mails],
@@ -255,16 +252,16 @@ def _insert_mails(born: Sequence[tuple[int, Mail]]) -> None:
 def _mail_columns(moved: Sequence[tuple[Mail, tuple[int, Mail]]]) -> dict[str, Any]:
     mails = [m for _, (_, m) in moved]
     return {
-        "id": bigints([m.id for m in mails]),
+        "id": [m.id for m in mails],
         "old_state": [str(was.state) for was, _ in moved],
-        "customer_id": bigints([p for _, (p, _) in moved]),
-        "variant": _int([m.variant for m in mails]),
-        "template_version_id": bigints([m.template_version for m in mails]),
+        "customer_id": [p for _, (p, _) in moved],
+        "variant": [m.variant for m in mails],
+        "template_version_id": [m.template_version for m in mails],
         "state": [str(m.state) for m in mails],
         "reason": [m.reason for m in mails],
         "detail": [text_or_none(m.detail) for m in mails],
         "not_before": [m.not_before for m in mails],
-        "attempt": _int([m.attempt for m in mails]),
+        "attempt": [m.attempt for m in mails],
         "token": [m.token for m in mails],
         "address": [m.address for m in mails],
         "address_hash": [m.address_hash for m in mails],
@@ -277,7 +274,9 @@ def _mail_columns(moved: Sequence[tuple[Mail, tuple[int, Mail]]]) -> dict[str, A
     }
 
 
-def _cooldowns(before: Mapping[int, State], after: Mapping[int, State]) -> None:
+def _cooldowns(
+    before: Mapping[int, State], after: Mapping[int, State]
+) -> Iterator[Call]:
     rows = [
         (person, rule, key, until)
         for person, state in sorted(after.items())
@@ -286,18 +285,13 @@ def _cooldowns(before: Mapping[int, State], after: Mapping[int, State]) -> None:
     ]
     if rows:
         people, rules, keys, untils = database.columns(rows, 4)
-        database.run(
+        yield call(
             "write_cooldowns",
-            customer_id=bigints(people),
-            rule_id=bigints(rules),
+            customer_id=people,
+            rule_id=rules,
             key=keys,
             until=untils,
         )
-
-
-def _all_written(what: str, written: int, meant: int) -> None:
-    if written != meant:
-        raise BrokenInvariant(f"{meant - written} {what} rows had moved under a lock")
 
 
 def text(value: object) -> str:
@@ -308,7 +302,3 @@ def text(value: object) -> str:
 def text_or_none(value: object) -> str | None:
     """Return a value as JSON text, None as None."""
     return None if value is None else text(value)
-
-
-def _int(values: Iterable[Any]) -> list[Int4 | None]:
-    return [None if v is None else Int4(v) for v in values]

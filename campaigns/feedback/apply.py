@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import DatabaseError, connection
-from psycopg.types.numeric import Int8
 
 from campaigns.deciding import clock, database
 from campaigns.deciding.outage import AWAY
@@ -99,9 +98,7 @@ def _put_off(batch: _Batch, error: str) -> None:
     if batch.attempts < MAX_ATTEMPTS:
         again_at = clock.now() + FIRST_RETRY * 4 ** (batch.attempts - 1)
     shown = error.replace("\x00", "\ufffd")[:MAX_ERROR_CHARS]
-    database.run(
-        "retry_webhook_batch", id=Int8(batch.id), again_at=again_at, error=shown
-    )
+    database.run("retry_webhook_batch", id=batch.id, again_at=again_at, error=shown)
 
 
 def _apply(batch: _Batch) -> None:
@@ -171,7 +168,7 @@ def _finish(
     unusable = rejected and not done.events and not done.repeats
     database.run(
         "finish_webhook_batch",
-        id=Int8(batch.id),
+        id=batch.id,
         now=now,
         error=rejected[0].reason[:MAX_ERROR_CHARS] if unusable else "",
         summary=text(summary),

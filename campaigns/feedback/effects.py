@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from campaigns.deciding import database
-from campaigns.deciding.load import bigints
 from campaigns.deciding.suppressing import Block, suppress_within
 from campaigns.deciding.transaction import Decision, roots
 from campaigns.deciding.write import text
@@ -91,7 +90,7 @@ def _lock(decision: Decision, matches: Sequence[Match]) -> dict[int, int]:
     ):
         decision.lock_address(key)
     if messages:
-        database.run("lock_messages", ids=bigints(sorted(messages)))
+        database.run("lock_messages", ids=sorted(messages))
     moving = {mail: owners[c] for mail, c in open_ones.items() if c in owners}
     if moving:
         decision.load_mails(moving)
@@ -110,7 +109,7 @@ def _keep_new(matches: Sequence[Match], *, received_at: datetime) -> list[Match]
         received_at=received_at,
         id_key=[UUID(bytes=e.id_key) if e.id_key else None for e in events],
         content_key=[UUID(bytes=e.content_key) for e in events],
-        message_id=bigints(m.message.id if m.message else None for m in ordered),
+        message_id=[m.message.id if m.message else None for m in ordered],
         type=[str(e.type) for e in events],
         occurred_at=[e.occurred_at for e in events],
         address_hash=[m.address_hash for m in ordered],
@@ -169,7 +168,7 @@ def _report(decision: Decision, fresh: Sequence[Match], proven: set[int]) -> Non
         database.run(
             "report_messages",
             now=decision.now,
-            id=bigints(ids),
+            id=ids,
             evidence=[i in proven for i in ids],
             **{column: [times[i].get(column) for i in ids] for column in TIMES},
         )

@@ -9,7 +9,6 @@ from uuid import UUID
 from campaigns.deciding import database
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.database import Row
-from campaigns.deciding.load import bigints
 from campaigns.domain.provider_events import ProviderEvent
 from campaigns.domain.states import MessageState, SuppressionReason
 
@@ -157,7 +156,7 @@ def _messages(events: Sequence[ProviderEvent]) -> dict[int, Reported]:
     if not ids and not provider_ids:
         return {}
     rows = database.run(
-        "messages_reported", ids=bigints(sorted(ids)), provider_ids=sorted(provider_ids)
+        "messages_reported", ids=sorted(ids), provider_ids=sorted(provider_ids)
     )
     return {row[0]: _reported(row) for row in rows}
 

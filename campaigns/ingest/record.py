@@ -3,20 +3,20 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
 
 from django.db import DatabaseError
-from psycopg.types.numeric import Int4, Int8
 
 from campaigns.deciding import database
+from campaigns.deciding.database import Call, call
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, Restart, decide
 from campaigns.deciding.write import text, text_or_none
 from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
-from campaigns.domain.intake import Name, Stored, names_of, not_after
+from campaigns.domain.intake import Intake, Name, Stored, names_of, not_after
 from campaigns.domain.matching import (
     Question,
     concerns_people,
@@ -55,9 +55,28 @@ class Recorded:
 class EventFailed(Exception):
     """One event of the batch cannot be decided about; the others can."""
 
-    def __init__(self, event: IncomingEvent) -> None:
+    def __init__(self, event: IncomingEvent, source: SourceRef) -> None:
         super().__init__(event.message_id)
         self.event = event
+        self._source = source
+
+    def of(self, batch: "Batch") -> bool:
+        """Return whether the event is one of that batch's."""
+        return self._source.id == batch.source.id
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request brought; `rejected` are those that the dialect refused."""
+
+    events: Sequence[IncomingEvent]
+    source: SourceRef
+    rejected: tuple[RejectedInput, ...] = ()
+
+    def without(self, event: IncomingEvent, code: str) -> "Batch":
+        """Return the batch with that event among the rejected."""
+        rest = [e for e in self.events if e.message_id != event.message_id]
+        return Batch(rest, self.source, (*self.rejected, _refusal(event, code)))
 
 
 def record(
@@ -72,33 +91,48 @@ def record(
     A repeat changes nothing. An event whose data the database refuses is kept
     as rejected, alone. Raises DatabaseAway if nothing could be stored.
     """
-    return _isolated(list(events), source, tuple(rejected))
+    return record_all([Batch(events, source, tuple(rejected))])[0]
 
 
-def _isolated(
-    events: list[IncomingEvent], source: SourceRef, rejected: tuple[RejectedInput, ...]
-) -> Recorded:
-    """Record the batch; split it only when some event's data is at fault."""
+def record_all(batches: Sequence[Batch]) -> list[Recorded]:
+    """Store batches in one transaction, as `record` does each; results in their order.
+
+    What is wrong with one of them harms no other.
+    """
     try:
-        return decide(lambda d: _record(d, events, source, rejected))
+        return decide(
+            lambda decision: _record(decision, batches),
+            first=lambda: _first(batches),
+        )
     except partitions.Missing as missing:
         partitions.create(missing.month)
-        return _isolated(events, source, rejected)
+        return record_all(batches)
     except EventFailed as failed:
         logger.exception("event could not be decided about")
-        rest = [e for e in events if e.message_id != failed.event.message_id]
-        return _isolated(
-            rest, source, (*rejected, _refusal(failed.event, "undecidable"))
+        return record_all(
+            [
+                b.without(failed.event, "undecidable") if failed.of(b) else b
+                for b in batches
+            ]
         )
     except DatabaseError as error:
-        if not database.is_data_error(error) or not events:
+        if not database.is_data_error(error) or not any(b.events for b in batches):
             raise
-        if len(events) == 1:
-            code = f"refused_{database.sqlstate(error)}"
-            return _isolated([], source, (*rejected, _refusal(events[0], code)))
-        half = len(events) // 2
-        first = _isolated(events[:half], source, rejected)
-        return first + _isolated(events[half:], source, ())
+        return _halved(batches, code=f"refused_{database.sqlstate(error)}")
+
+
+def _halved(batches: Sequence[Batch], *, code: str) -> list[Recorded]:
+    """Record what the database refused in two parts, until the fault stands alone."""
+    half = len(batches) // 2
+    if half:
+        return record_all(batches[:half]) + record_all(batches[half:])
+    (batch,) = batches
+    if len(batch.events) == 1:
+        return record_all([batch.without(batch.events[0], code)])
+    half = len(batch.events) // 2
+    first = Batch(batch.events[:half], batch.source, batch.rejected)
+    second = Batch(batch.events[half:], batch.source)
+    return [record_all([first])[0] + record_all([second])[0]]
 
 
 def _refusal(event: IncomingEvent, code: str) -> RejectedInput:
@@ -111,21 +145,71 @@ def _refusal(event: IncomingEvent, code: str) -> RejectedInput:
     )
 
 
-def _record(
-    decision: Decision,
-    events: Sequence[IncomingEvent],
-    source: SourceRef,
-    rejected: tuple[RejectedInput, ...],
-) -> Recorded:
-    fresh = _deduplicate(decision, events, source)
-    stored = _fold(decision, fresh, source) if fresh else []
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """An event with whence it came, and the names that it speaks of."""
+
+    event: IncomingEvent
+    source: SourceRef
+    batch: int
+    names: tuple[Name, ...]
+
+
+def _arrived(batches: Sequence[Batch]) -> dict[UUID, _Arrived]:
+    """Return the events by dedupe key, the first of each repeated one."""
+    found: dict[UUID, _Arrived] = {}
+    for number, batch in enumerate(batches):
+        for event in batch.events:
+            key = dedupe_key(batch.source.id, event.message_id)
+            if key not in found:
+                names = names_of(event, batch.source)
+                found[key] = _Arrived(event, batch.source, number, names)
+    return found
+
+
+_generation = 0  # of dedupe keys, when last looked at
+
+
+def _first(batches: Sequence[Batch]) -> list[Call]:
+    """Take dedupe keys and look names up, in the round trip of the ruleset's lock.
+
+    Which generation of keys is the current one is a guess; `_record` begins
+    again if it was wrong.
+    """
+    arrived = _arrived(batches)
+    names = sorted({name for each in arrived.values() for name in each.names})
+    return [
+        call(f"dedupe_{_generation}", keys=list(arrived)),
+        call(
+            "identities",
+            namespace=[n.namespace for n in names],
+            value=[n.value for n in names],
+        ),
+    ]
+
+
+def _record(decision: Decision, batches: Sequence[Batch]) -> list[Recorded]:
+    global _generation
+    if decision.generation != _generation:
+        _generation = decision.generation
+        raise Restart
     partitions.require(decision.now)
-    if stored:
-        _write_events(stored, source, now=decision.now)
-        _write_counts(stored, now=decision.now)
-    if rejected and (fresh or not events):
-        _write_rejected(rejected, source, now=decision.now)
-    return Recorded(len(fresh), len(events) - len(fresh), rejected)
+    taken, known = decision.first
+    new = {row[0] for row in taken.rows}
+    fresh = [each for key, each in _arrived(batches).items() if key in new]
+    if fresh:
+        known_names = {Name(row[0], row[1]): int(row[2]) for row in known.rows}
+        stored = _fold(decision, fresh, known_names)
+        _write_events(decision, stored)
+        _write_counts(decision, stored)
+    counts = Counter(each.batch for each in fresh)
+    for number, batch in enumerate(batches):
+        if batch.rejected and (counts[number] or not batch.events):
+            _write_rejected(batch.rejected, batch.source, now=decision.now)
+    return [
+        Recorded(counts[n], len(b.events) - counts[n], b.rejected)
+        for n, b in enumerate(batches)
+    ]
 
 
 def dedupe_key(source: int, message_id: str) -> UUID:
@@ -134,90 +218,63 @@ def dedupe_key(source: int, message_id: str) -> UUID:
     return UUID(bytes=hashed.digest())
 
 
-def _deduplicate(
-    decision: Decision, events: Sequence[IncomingEvent], source: SourceRef
-) -> list[IncomingEvent]:
-    """Return the events that were never seen, the first of each repeated id."""
-    first: dict[UUID, IncomingEvent] = {}
-    for event in events:
-        first.setdefault(dedupe_key(source.id, event.message_id), event)
-    if not first:
-        return []
-    rows = database.run(f"dedupe_{decision.generation}", keys=list(first))
-    new = {row[0] for row in rows}
-    return [event for key, event in first.items() if key in new]
-
-
 def _fold(
-    decision: Decision, events: Sequence[IncomingEvent], source: SourceRef
+    decision: Decision, fresh: Sequence[_Arrived], known: dict[Name, int]
 ) -> list[Stored]:
+    """Decide about new events, one after another."""
     intake = decision.intake
-    named = [(event, names_of(event, source)) for event in events]
-    known = _identify(decision, {n for _, names in named for n in names})
-    linked = _Linked(named, known)
+    _claim(intake, {n for each in fresh for n in each.names}, known)
+    linked = _Linked(fresh, known)
     concerned = {
         person
-        for event, names in named
-        for person in linked.people(names)
-        if linked.moves(names) or concerns_people(intake.rules, event)
+        for each in fresh
+        for person in linked.people(each.names)
+        if linked.moves(each.names) or concerns_people(intake.rules, each.event)
     }
     decision.lock(concerned)
-    named = [(not_after(event, decision.now), names) for event, names in named]
-    decision.ask(_asked(decision, named, linked, concerned))
+    now = decision.now
+    fresh = [replace(each, event=not_after(each.event, now)) for each in fresh]
+    decision.ask(_asked(decision, fresh, linked, concerned))
     stored = []
-    for event, names in named:
-        owner = known.get(names[0])
+    for each in fresh:
+        owner = known.get(each.names[0])
         if owner is not None and owner not in concerned:
-            stored.append(_plain(event, source, owner, now=decision.now))
+            stored.append(_plain(each, owner, now=now))
             continue
         try:
-            taken = intake.take(event, source, event_id=new_id(), now=decision.now)
+            taken = intake.take(each.event, each.source, event_id=new_id(), now=now)
         except (DatabaseError, Restart):
             raise
         except Exception as error:  # one event must not stop the others
-            raise EventFailed(event) from error
+            raise EventFailed(each.event, each.source) from error
         stored.append(taken)
     _write_identities(decision, known)
-    decision.note("events", {"source": source.id, "events": [s.ref.id for s in stored]})
+    decision.note("events", {"events": [[s.source.id, s.ref.id] for s in stored]})
     return stored
 
 
-def _plain(
-    event: IncomingEvent, source: SourceRef, person: int, *, now: datetime
-) -> Stored:
+def _plain(each: _Arrived, person: int, *, now: datetime) -> Stored:
     """Return an event that no rule and no identity waits for, decided at once."""
-    ref = EventRef(new_id(), now, event.occurred_at)
-    return Stored(event, source, ref, person, ())
+    ref = EventRef(new_id(), now, each.event.occurred_at)
+    return Stored(each.event, each.source, ref, person, ())
 
 
-def _identify(decision: Decision, names: set[Name]) -> dict[Name, int]:
-    """Look names up, claim the unknown ones; return the owner of each known one."""
-    wanted = sorted(names)
-    rows = database.run(
-        "identities",
-        namespace=[Int4(n.namespace) for n in wanted],
-        value=[n.value for n in wanted],
-    )
-    known = {Name(row[0], row[1]): int(row[2]) for row in rows}
-    intake = decision.intake
+def _claim(intake: Intake, names: set[Name], known: dict[Name, int]) -> None:
+    """Claim the names that nobody has, for people who are born if an event says so."""
     intake.identities.update(known)
-    unknown = [n for n in wanted if n not in known]
+    unknown = sorted(n for n in names if n not in known)
+    if not unknown:
+        return
     for name in unknown:
         intake.identities[name] = new_id()
         intake.unborn.add(intake.identities[name])
-    if unknown:
-        _claim(intake.identities, unknown)
-    return known
-
-
-def _claim(identities: dict[Name, int], names: Sequence[Name]) -> None:
-    written = database.count(
+    claim = call(
         "claim_identities",
-        namespace=[Int4(n.namespace) for n in names],
-        value=[n.value for n in names],
-        customer_id=[Int8(identities[n]) for n in names],
+        namespace=[n.namespace for n in unknown],
+        value=[n.value for n in unknown],
+        customer_id=[intake.identities[n] for n in unknown],
     )
-    if written < len(names):
+    if database.run_all([claim])[0].count < len(unknown):
         raise Restart
 
 
@@ -226,14 +283,14 @@ class _Linked:
 
     def __init__(
         self,
-        named: Sequence[tuple[IncomingEvent, tuple[Name, ...]]],
+        fresh: Sequence[_Arrived],
         known: dict[Name, int],
     ) -> None:
         self._known = known
         self._parent: dict[Name, Name] = {}
-        for _, names in named:
-            for name in names:
-                self._union(names[0], name)
+        for each in fresh:
+            for name in each.names:
+                self._union(each.names[0], name)
         self._people: dict[Name, set[int]] = {}
         self._size: Counter[Name] = Counter()
         for name in self._parent:
@@ -265,14 +322,14 @@ class _Linked:
 
 def _asked(
     decision: Decision,
-    named: Sequence[tuple[IncomingEvent, tuple[Name, ...]]],
+    fresh: Sequence[_Arrived],
     linked: _Linked,
     concerned: set[int],
 ) -> dict[int, set[Question]]:
     rules = decision.rules
     asked: dict[int, set[Question]] = {}
-    for event, names in named:
-        people = linked.people(names) & concerned
+    for each in fresh:
+        event, people = each.event, linked.people(each.names) & concerned
         if not people:
             continue
         wanted = set(questions(match(rules, event), event, now=decision.now))
@@ -294,23 +351,21 @@ def _write_identities(decision: Decision, known: dict[Name, int]) -> None:
         if known.get(name) != owner
     ]
     if moved:
-        database.run(
+        decision.later(
             "move_identities",
-            namespace=[Int4(n.namespace) for n, _ in moved],
+            namespace=[n.namespace for n, _ in moved],
             value=[n.value for n, _ in moved],
-            customer_id=[Int8(owner) for _, owner in moved],
+            customer_id=[owner for _, owner in moved],
         )
 
 
-def _write_events(
-    stored: Sequence[Stored], source: SourceRef, *, now: datetime
-) -> None:
-    database.run(
+def _write_events(decision: Decision, stored: Sequence[Stored]) -> None:
+    decision.later(
         "insert_events",
-        source_id=source.id,
-        now=now,
-        id=[Int8(s.ref.id) for s in stored],
-        customer_id=[Int8(s.person) for s in stored],
+        now=decision.now,
+        id=[s.ref.id for s in stored],
+        customer_id=[s.person for s in stored],
+        source_id=[s.source.id for s in stored],
         type=[str(s.event.type) for s in stored],
         name=[s.event.name for s in stored],
         message_id=[s.event.message_id for s in stored],
@@ -325,14 +380,14 @@ def _write_events(
     )
 
 
-def _write_counts(stored: Iterable[Stored], *, now: datetime) -> None:
+def _write_counts(decision: Decision, stored: Iterable[Stored]) -> None:
     counts = Counter((d.rule, str(d.reason)) for s in stored for d in s.decisions)
     if counts:
         rows = [(rule, reason, n) for (rule, reason), n in sorted(counts.items())]
         rules, reasons, numbers = database.columns(rows, 3)
-        database.run(
+        decision.later(
             "insert_counts",
-            now=now,
+            now=decision.now,
             rule_id=rules,
             reason=reasons,
             count=numbers,

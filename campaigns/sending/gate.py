@@ -7,11 +7,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from psycopg.types.numeric import Int4
-
 from campaigns.deciding import database
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.load import bigints
 from campaigns.deciding.suppressing import facts_for_addresses
 from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.deciding.triggers import load_triggers
@@ -86,7 +83,7 @@ def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]
         row[0]
         for row in database.run(
             "leases_left",
-            ids=bigints(c.id for c in claims),
+            ids=[c.id for c in claims],
             tokens=[c.token for c in claims],
             margin_s=MARGIN_S,
         )
@@ -217,7 +214,7 @@ def _open_attempts(
             "insert_attempts",
             now=decision.now,
             id=[b.token for b in begun],
-            message_id=bigints(b.mail for b in begun),
-            number=[Int4(mails[b.mail].attempt) for b in begun],
-            provider_id=bigints(b.provider for b in begun),
+            message_id=[b.mail for b in begun],
+            number=[mails[b.mail].attempt for b in begun],
+            provider_id=[b.provider for b in begun],
         )

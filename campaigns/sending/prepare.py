@@ -7,7 +7,7 @@ from uuid import UUID
 
 from campaigns.deciding import database, rulesets
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.load import bigints, person_of_row
+from campaigns.deciding.load import person_of_row
 from campaigns.deciding.transaction import roots
 from campaigns.deciding.triggers import GONE, TriggerRow, load_triggers
 from campaigns.domain.liquid import TemplateInvalid, context_of
@@ -74,14 +74,13 @@ class _Row:
 def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
     """Render these mails; one that cannot be has its problem said instead."""
     rows = [
-        _row(r)
-        for r in database.run("mails_to_prepare", ids=bigints(c.id for c in claims))
+        _row(r) for r in database.run("mails_to_prepare", ids=[c.id for c in claims])
     ]
     owner = roots(r.customer for r in rows)
     people = {
         p.id: p
         for p in map(
-            person_of_row, database.run("read_people", ids=bigints(set(owner.values())))
+            person_of_row, database.run("read_people", ids=set(owner.values()))
         )
     }
     triggers = load_triggers(r.trigger for r in rows if r.trigger)

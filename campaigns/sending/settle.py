@@ -8,7 +8,6 @@ from uuid import UUID
 
 from campaigns.deciding import database
 from campaigns.deciding.database import DatabaseAway
-from campaigns.deciding.load import bigints
 from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.people import Mail
@@ -142,7 +141,7 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     person_of = roots(owners.values())
     decision.lock(set(person_of.values()))
     found = decision.load_mails(owners)
-    over = {row[0] for row in database.run("leases_over", ids=bigints(owners))}
+    over = {row[0] for row in database.run("leases_over", ids=owners)}
     for mail_id in sorted(over):
         person, mail = found[mail_id]
         after = _taken_back(mail, now=decision.now)

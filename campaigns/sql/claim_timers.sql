@@ -4,8 +4,8 @@
 SELECT t.journey_id, t.customer_id, t.due_at
 FROM campaigns_timer t
 JOIN campaigns_customer c ON c.id = t.customer_id
-WHERE t.lane = %(lane)s AND t.due_at <= %(now)s AND t.due_at >= %(mark)s
+WHERE t.lane = %(lane)s::int AND t.due_at <= %(now)s::timestamptz AND t.due_at >= %(mark)s::timestamptz
 ORDER BY t.due_at, t.journey_id
-LIMIT %(limit)s
+LIMIT %(limit)s::bigint
 FOR UPDATE OF t SKIP LOCKED
 FOR NO KEY UPDATE OF c SKIP LOCKED

@@ -2,4 +2,4 @@
 SELECT id, customer_id FROM campaigns_message
 WHERE lease_until < clock_timestamp()
 ORDER BY lease_until
-LIMIT %(limit)s
+LIMIT %(limit)s::bigint

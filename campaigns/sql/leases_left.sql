@@ -4,4 +4,4 @@ SELECT m.id FROM campaigns_message m
 JOIN unnest(%(ids)s::bigint[], %(tokens)s::uuid[]) AS c (id, token)
   ON c.id = m.id AND c.token = m.token
 WHERE m.state = 'claimed'
-  AND m.lease_until > clock_timestamp() + make_interval(secs => %(margin_s)s)
+  AND m.lease_until > clock_timestamp() + make_interval(secs => %(margin_s)s::float8)

@@ -1,7 +1,7 @@
 -- A person asks for a topic again: the address's own refusal of it ends, and
 -- nothing else. Uses suppression_once.
 UPDATE campaigns_suppression SET
-  lifted_at = %(now)s, lifted_by = 'customer', lifted_reason = %(why)s
-WHERE address_hash = %(address_hash)s AND reason = 'unsubscribed'
-  AND topic_id = %(topic)s AND lifted_at IS NULL
+  lifted_at = %(now)s::timestamptz, lifted_by = 'customer', lifted_reason = %(why)s::text
+WHERE address_hash = %(address_hash)s::bytea AND reason = 'unsubscribed'
+  AND topic_id = %(topic)s::bigint AND lifted_at IS NULL
 RETURNING address_hash, reason, topic_id

@@ -1,12 +1,14 @@
--- Lock and read the mails of open journeys that are not settled. Uses message_once.
--- The row lock keeps claim and rescue away, which pass locked rows over.
-SELECT m.customer_id, m.id, m.journey_id, m.step, m.revision, m.rule_id, m.version_id,
-       m.kind, m.lane, m.variant, m.template_version_id, m.provider_id, m.state,
-       m.due_at, m.created_at, m.reason, m.detail, m.not_before, m.not_after,
+-- Lock and read the mails of people's open journeys that are not settled.
+-- Uses journey_watched_idx, then message_once. The row lock keeps claim and rescue
+-- away, which pass locked rows over.
+SELECT j.customer_id, m.customer_id, m.id, m.journey_id, m.step, m.revision, m.rule_id,
+       m.version_id, m.kind, m.lane, m.variant, m.template_version_id, m.provider_id,
+       m.state, m.due_at, m.created_at, m.reason, m.detail, m.not_before, m.not_after,
        m.attempt, m.token, m.address, m.address_hash, m.provider_message_id, m.context,
        m.sending_at, m.settled_at, m.evidence_at, m.redriven_at
-FROM campaigns_message m
-WHERE m.journey_id = ANY(%(journeys)s::bigint[])
-  AND m.state IN ('queued', 'claimed', 'sending', 'held')
+FROM campaigns_journey j
+JOIN campaigns_message m ON m.journey_id = j.id
+WHERE j.customer_id = ANY(%(people)s::bigint[]) AND j.watched_until IS NOT NULL
+  AND j.ended_at IS NULL AND m.state IN ('queued', 'claimed', 'sending', 'held')
 ORDER BY m.id
-FOR NO KEY UPDATE
+FOR NO KEY UPDATE OF m

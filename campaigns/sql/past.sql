@@ -10,5 +10,5 @@ CROSS JOIN LATERAL (
   WHERE v.customer_id = q.member AND v.name = q.name
     AND v.occurred_at >= q.since AND v.received_at >= q.since
   ORDER BY v.occurred_at DESC
-  LIMIT %(limit)s
+  LIMIT %(limit)s::bigint
 ) e

@@ -2,5 +2,5 @@
 -- Another process may have applied it meanwhile. By primary key.
 UPDATE campaigns_webhookbatch SET
   pending_at = CASE WHEN applied_at IS NULL THEN %(again_at)s::timestamptz END,
-  error = CASE WHEN applied_at IS NULL THEN %(error)s ELSE error END
-WHERE id = %(id)s
+  error = CASE WHEN applied_at IS NULL THEN %(error)s::text ELSE error END
+WHERE id = %(id)s::bigint

@@ -5,13 +5,13 @@ WITH p AS (
     LEAST(burst::float8, tokens + rate_per_s * GREATEST(0, EXTRACT(
       EPOCH FROM %(now)s::timestamptz - COALESCE(tokens_at, %(now)s::timestamptz)))) AS have
   FROM campaigns_provider
-  WHERE id = %(provider)s AND enabled
-    AND (paused_until IS NULL OR paused_until <= %(now)s)
-    AND (open_until IS NULL OR open_until <= %(now)s)
+  WHERE id = %(provider)s::bigint AND enabled
+    AND (paused_until IS NULL OR paused_until <= %(now)s::timestamptz)
+    AND (open_until IS NULL OR open_until <= %(now)s::timestamptz)
   FOR UPDATE
 ), g AS (
   SELECT id, have, LEAST(
-    floor(have), %(wanted)s, CASE WHEN open_until IS NULL THEN %(wanted)s ELSE 1 END
+    floor(have), %(wanted)s::bigint, CASE WHEN open_until IS NULL THEN %(wanted)s::bigint ELSE 1 END
   ) AS granted FROM p
 )
 UPDATE campaigns_provider c

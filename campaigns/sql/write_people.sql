@@ -9,7 +9,7 @@ FROM unnest(
        %(id)s::bigint[], %(born_as)s::text[], %(created_at)s::timestamptz[],
        %(bucket)s::int[], %(user_id)s::text[], %(email)s::text[],
        %(email_said_at)s::timestamptz[], %(email_trusted)s::bool[],
-       %(traits)b::text[], %(trait_times)b::text[], %(time_zone)s::text[],
+       %(traits)s::text[], %(trait_times)s::text[], %(time_zone)s::text[],
        %(locale)s::text[], %(merged_ids)s::text[], %(merged_into)s::bigint[]
      ) AS v (id, born_as, created_at, bucket, user_id, email, email_said_at,
              email_trusted, traits, trait_times, time_zone, locale, merged_ids,

@@ -122,7 +122,7 @@ def reported(simulator, event="delivered"):
 # Each line: what is called there, the mail's state that is left, and what becomes of
 # it: the end, how often it was handed over, and which attempt it was.
 LINES = {
-    "before advance commits": (transaction, "write_changes", "before", None, "sent", 1, 1),
+    "before advance commits": (transaction, "changes", "before", None, "sent", 1, 1),
     "after advance committed": (draining, "advance_due", "after", "queued", "sent", 1, 1),
     "after the claim": (deliver, "claim", "after", "claimed", "sent", 1, 2),
     "while rendering": (prepare, "compose", "after", "claimed", "sent", 1, 2),
@@ -217,7 +217,7 @@ def test_an_event_whose_worker_ends_before_the_commit_is_not_there(world, monkey
     for name in ("_write_events", "_write_counts"):
         with killed(monkeypatch, ingesting, name, when="after"):
             world.post(event)
-    with killed(monkeypatch, transaction, "write_changes", when="after"):
+    with killed(monkeypatch, transaction, "changes", when="after"):
         world.post(event)
     assert not Event.objects.filter(message_id="once").exists()
     assert not Journey.objects.exists()

@@ -208,8 +208,8 @@ def test_two_rotations_at_once_are_one(world):
 
 def test_a_rotation_that_would_have_to_wait_comes_back_later(world, monkeypatch):
     writing = Stop("ingest")
-    through = writing.before(transaction.write_changes)
-    monkeypatch.setattr(transaction, "write_changes", through)
+    through = writing.before(transaction.changes)
+    monkeypatch.setattr(transaction, "changes", through)
     ingest = Actor(
         "ingest", lambda: world.does("ann", "Viewed", message_id="once")
     ).begin()

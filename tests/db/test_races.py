@@ -71,8 +71,8 @@ def let_lease_end():
 
 
 def stop_before_commit(monkeypatch, writing):
-    through = writing.before(transaction.write_changes)
-    monkeypatch.setattr(transaction, "write_changes", through)
+    through = writing.before(transaction.changes)
+    monkeypatch.setattr(transaction, "changes", through)
 
 
 # --- A stop against the gate (invariant 5) -----------------------------------

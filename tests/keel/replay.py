@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 
 from campaigns.deciding.addresses import address_hash
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused
@@ -85,14 +87,11 @@ class Simulated:
         return self.world
 
     def _events(self, payload, now):
-        source = next(
-            s
-            for s in (self.setting.source, self.setting.public)
-            if s.id == payload["source"]
-        )
-        names = [self.names.event[i] for i in payload["events"]]
-        events = tuple(self.posted[name] for name in names)
-        self.world.feed(Post(events, source, now))
+        sources = {s.id: s for s in (self.setting.source, self.setting.public)}
+        for source, some in groupby(payload["events"], key=itemgetter(0)):
+            names = [self.names.event[event] for _, event in some]
+            events = tuple(self.posted[name] for name in names)
+            self.world.feed(Post(events, sources[source], now))
 
     def _due(self, payload, now):
         ours = self.journeys()
