@@ -38,7 +38,7 @@ class Decision:
         """Lock the ruleset, shared unless it is to be changed; run `first` after it."""
         locks = rulesets.locks(exclusive=exclusive)
         results = database.run_all([*locks, *first])
-        ((number, self.generation),) = results[len(locks) - 1].rows
+        ((number, self.generation, self._told),) = results[len(locks) - 1].rows
         self.first: list[Result] = results[len(locks) :]
         self.intake = Intake(rules=rulesets.at(number), new_id=new_id)
         self.before: dict[int, State] = {}
@@ -49,7 +49,7 @@ class Decision:
     def now(self) -> datetime:
         """The one time of this decision, read after its locks."""
         if self._now is None:
-            self._now = clock.now()
+            self._now = clock.now(self._told)
         return self._now
 
     @property
@@ -75,16 +75,17 @@ class Decision:
         wanted = set(people) - set(self.before)
         if not wanted:
             return
-        states = load.read_states(wanted, now=clock.now())
+        reads = (call("clock"), *load.read_states(wanted, now=clock.now(self._told)))
         lock = load.lock_people(wanted)
         if addresses is None:
-            locked, *results = database.run_all([lock, *states])
+            locked, told, *results = database.run_all([lock, *reads])
             found = load.locked_people(locked)
         else:
             found = load.locked_people(database.run_all([lock])[0])
             keys = sorted({addresses(p.email) for p in found if p.email})
             holds = [_hold(key) for key in keys]
-            results = database.run_all([*holds, *states])[len(holds) :]
+            told, *results = database.run_all([*holds, *reads])[len(holds) :]
+        ((self._told,),) = told.rows
         if len(found) < len(wanted) or any(p.merged_into for p in found):
             raise Restart
         loaded = load.states_of(found, results)

@@ -66,8 +66,8 @@ def _bytea(value: bytes) -> bytes:
     return _length(len(value)) + value
 
 
-def _uuid(value: UUID) -> bytes:
-    return _UUID_LENGTH + value.bytes
+def _uuid(value: UUID | bytes) -> bytes:
+    return _UUID_LENGTH + (value if isinstance(value, bytes) else value.bytes)
 
 
 def _timestamp(value: datetime) -> bytes:

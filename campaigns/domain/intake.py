@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 from campaigns.domain.addresses import AddressInvalid, validate
 from campaigns.domain.entry import Arrival, Decision
@@ -27,8 +28,7 @@ class Namespace(IntEnum):
     ANONYMOUS = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Name:
+class Name(NamedTuple):
     """A name that a customer goes by."""
 
     namespace: int
@@ -66,7 +66,7 @@ def names_of(event: IncomingEvent, source: SourceRef) -> tuple[Name, ...]:
         if source.trust is Trust.SECRET:
             names.append(Name(Namespace.USER, event.previous_id))
         names.append(Name(Namespace.ANONYMOUS, event.previous_id))
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names)) if len(names) > 1 else tuple(names)
 
 
 def not_after(event: IncomingEvent, now: datetime) -> IncomingEvent:

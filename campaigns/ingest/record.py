@@ -3,10 +3,9 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
-from uuid import UUID
 
 from django.db import DatabaseError
 
@@ -99,10 +98,11 @@ def record_all(batches: Sequence[Batch]) -> list[Recorded]:
 
     What is wrong with one of them harms no other.
     """
+    arrived = _arrived(batches)
     try:
         return decide(
-            lambda decision: _record(decision, batches),
-            first=lambda: _first(batches),
+            lambda decision: _record(decision, batches, arrived),
+            first=lambda: _first(arrived),
         )
     except partitions.Missing as missing:
         partitions.create(missing.month)
@@ -155,9 +155,12 @@ class _Arrived:
     names: tuple[Name, ...]
 
 
-def _arrived(batches: Sequence[Batch]) -> dict[UUID, _Arrived]:
+Arrived = dict[bytes, _Arrived]
+
+
+def _arrived(batches: Sequence[Batch]) -> Arrived:
     """Return the events by dedupe key, the first of each repeated one."""
-    found: dict[UUID, _Arrived] = {}
+    found: Arrived = {}
     for number, batch in enumerate(batches):
         for event in batch.events:
             key = dedupe_key(batch.source.id, event.message_id)
@@ -170,16 +173,15 @@ def _arrived(batches: Sequence[Batch]) -> dict[UUID, _Arrived]:
 _generation = 0  # of dedupe keys, when last looked at
 
 
-def _first(batches: Sequence[Batch]) -> list[Call]:
+def _first(arrived: Arrived) -> list[Call]:
     """Take dedupe keys and look names up, in the round trip of the ruleset's lock.
 
     Which generation of keys is the current one is a guess; `_record` begins
     again if it was wrong.
     """
-    arrived = _arrived(batches)
     names = sorted({name for each in arrived.values() for name in each.names})
     return [
-        call(f"dedupe_{_generation}", keys=list(arrived)),
+        call(f"dedupe_{_generation}", keys=arrived),
         call(
             "identities",
             namespace=[n.namespace for n in names],
@@ -188,18 +190,20 @@ def _first(batches: Sequence[Batch]) -> list[Call]:
     ]
 
 
-def _record(decision: Decision, batches: Sequence[Batch]) -> list[Recorded]:
+def _record(
+    decision: Decision, batches: Sequence[Batch], arrived: Arrived
+) -> list[Recorded]:
     global _generation
     if decision.generation != _generation:
         _generation = decision.generation
         raise Restart
     partitions.require(decision.now)
     taken, known = decision.first
-    new = {row[0] for row in taken.rows}
-    fresh = [each for key, each in _arrived(batches).items() if key in new]
+    new = {key for (key,) in taken.rows}
+    fresh = [each for key, each in arrived.items() if key in new]
     if fresh:
-        known_names = {Name(row[0], row[1]): int(row[2]) for row in known.rows}
-        stored = _fold(decision, fresh, known_names)
+        names = {Name(space, value): owner for space, value, owner in known.rows}
+        stored = _fold(decision, fresh, names)
         _write_events(decision, stored)
         _write_counts(decision, stored)
     counts = Counter(each.batch for each in fresh)
@@ -212,10 +216,9 @@ def _record(decision: Decision, batches: Sequence[Batch]) -> list[Recorded]:
     ]
 
 
-def dedupe_key(source: int, message_id: str) -> UUID:
-    """Return the key that makes an event of a source count once."""
-    hashed = blake2b(f"{source}:{message_id}".encode(), digest_size=16)
-    return UUID(bytes=hashed.digest())
+def dedupe_key(source: int, message_id: str) -> bytes:
+    """Return the key, a uuid's bytes, that makes an event of a source count once."""
+    return blake2b(f"{source}:{message_id}".encode(), digest_size=16).digest()
 
 
 def _fold(
@@ -224,25 +227,27 @@ def _fold(
     """Decide about new events, one after another."""
     intake = decision.intake
     _claim(intake, {n for each in fresh for n in each.names}, known)
-    linked = _Linked(fresh, known)
+    linked = _linked(fresh, known)
     concerned = {
         person
-        for each in fresh
-        for person in linked.people(each.names)
-        if linked.moves(each.names) or concerns_people(intake.rules, each.event)
+        for each, link in zip(fresh, linked, strict=True)
+        if link.moves or concerns_people(intake.rules, each.event)
+        for person in link.people
     }
     decision.lock(concerned)
     now = decision.now
-    fresh = [replace(each, event=not_after(each.event, now)) for each in fresh]
     decision.ask(_asked(decision, fresh, linked, concerned))
     stored = []
     for each in fresh:
+        event = not_after(each.event, now)
         owner = known.get(each.names[0])
         if owner is not None and owner not in concerned:
-            stored.append(_plain(each, owner, now=now))
+            ref = EventRef(new_id(), now, event.occurred_at)
+            # No rule and no identity waits for it.
+            stored.append(Stored(event, each.source, ref, owner, ()))
             continue
         try:
-            taken = intake.take(each.event, each.source, event_id=new_id(), now=now)
+            taken = intake.take(event, each.source, event_id=new_id(), now=now)
         except (DatabaseError, Restart):
             raise
         except Exception as error:  # one event must not stop the others
@@ -251,12 +256,6 @@ def _fold(
     _write_identities(decision, known)
     decision.note("events", {"events": [[s.source.id, s.ref.id] for s in stored]})
     return stored
-
-
-def _plain(each: _Arrived, person: int, *, now: datetime) -> Stored:
-    """Return an event that no rule and no identity waits for, decided at once."""
-    ref = EventRef(new_id(), now, each.event.occurred_at)
-    return Stored(each.event, each.source, ref, person, ())
 
 
 def _claim(intake: Intake, names: set[Name], known: dict[Name, int]) -> None:
@@ -278,68 +277,66 @@ def _claim(intake: Intake, names: set[Name], known: dict[Name, int]) -> None:
         raise Restart
 
 
-class _Linked:
-    """Which known people the names of a batch tie together."""
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """Whom an event's names may come to stand for, of those who are known.
 
-    def __init__(
-        self,
-        fresh: Sequence[_Arrived],
-        known: dict[Name, int],
-    ) -> None:
-        self._known = known
-        self._parent: dict[Name, Name] = {}
-        for each in fresh:
-            for name in each.names:
-                self._union(each.names[0], name)
-        self._people: dict[Name, set[int]] = {}
-        self._size: Counter[Name] = Counter()
-        for name in self._parent:
-            root = self._find(name)
-            self._people.setdefault(root, set())
-            if name in known:
-                self._people[root].add(known[name])
+    `moves`: the names may change who is who.
+    """
 
-    def _find(self, name: Name) -> Name:
-        parent = self._parent.setdefault(name, name)
-        while parent != self._parent[parent]:
-            parent = self._parent[parent]
-        self._parent[name] = parent
-        return parent
+    people: frozenset[int]
+    moves: bool
 
-    def _union(self, a: Name, b: Name) -> None:
-        self._parent[self._find(b)] = self._find(a)
 
-    def people(self, names: Sequence[Name]) -> set[int]:
-        """Return the known people that these names may come to stand for."""
-        return self._people[self._find(names[0])]
+def _linked(fresh: Sequence[_Arrived], known: dict[Name, int]) -> list[_Link]:
+    """Return each event's link, through all names that the batch ties together."""
+    groups = _groups(each.names for each in fresh if len(each.names) > 1)
+    links: dict[Name, _Link] = {}
+    for each in fresh:
+        first = each.names[0]
+        if first in links:
+            continue
+        names = groups.get(first, (first,))
+        people = frozenset(known[n] for n in names if n in known)
+        moves = len(people) > 1 or any(n not in known for n in names)
+        links.update(dict.fromkeys(names, _Link(people, moves)))
+    return [links[each.names[0]] for each in fresh]
 
-    def moves(self, names: Sequence[Name]) -> bool:
-        """Return whether the names may change who is who."""
-        root = self._find(names[0])
-        group = self._people[root]
-        return len(group) > 1 or any(n not in self._known for n in names)
+
+def _groups(tied: Iterable[Sequence[Name]]) -> dict[Name, set[Name]]:
+    """Return each name's group; smaller groups join larger ones."""
+    groups: dict[Name, set[Name]] = {}
+    for names in tied:
+        met = {id(g): g for n in names if (g := groups.get(n)) is not None}
+        joined = max(met.values(), key=len, default=set())
+        for part in (*(g for g in met.values() if g is not joined), names):
+            joined.update(part)
+            groups.update(dict.fromkeys(part, joined))
+    return groups
 
 
 def _asked(
     decision: Decision,
     fresh: Sequence[_Arrived],
-    linked: _Linked,
+    linked: Sequence[_Link],
     concerned: set[int],
 ) -> dict[int, set[Question]]:
     rules = decision.rules
     asked: dict[int, set[Question]] = {}
-    for each in fresh:
-        event, people = each.event, linked.people(each.names) & concerned
+    for each, link in zip(fresh, linked, strict=True):
+        people = link.people & concerned
         if not people:
             continue
+        event = not_after(each.event, decision.now)
         wanted = set(questions(match(rules, event), event, now=decision.now))
         if len(people) > 1:
             for person in people:
                 journeys = decision.states[person].journeys.values()
                 wanted |= journey_questions(rules, journeys)
-        for person in people:
-            asked.setdefault(person, set()).update(wanted)
-    return {person: wanted for person, wanted in asked.items() if wanted}
+        if wanted:
+            for person in people:
+                asked.setdefault(person, set()).update(wanted)
+    return asked
 
 
 def _write_identities(decision: Decision, known: dict[Name, int]) -> None:

@@ -4,4 +4,4 @@ SELECT i.k FROM unnest(%(keys)s::uuid[]) AS i (k)
 WHERE (SELECT true FROM campaigns_dedupe_1 o WHERE o.k = i.k) IS NULL
 ORDER BY i.k
 ON CONFLICT DO NOTHING
-RETURNING k
+RETURNING uuid_send(k)

@@ -1,2 +1,2 @@
 -- The ruleset's number and the dedupe generation, read after their lock was had.
-SELECT ruleset, generation FROM campaigns_ingeststate WHERE id = 1
+SELECT ruleset, generation, clock_timestamp() FROM campaigns_ingeststate WHERE id = 1

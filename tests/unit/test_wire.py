@@ -1,0 +1,1 @@
+"""Parameters are written as PostgreSQL reads them, and as psycopg writes them."""
