@@ -13,6 +13,7 @@ from django.db import OperationalError
 
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.domain.states import RuleStatus
+from campaigns.journeys import demo_data
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.models import Rule
 from campaigns.reports import readiness
@@ -78,6 +79,7 @@ class Command(BaseCommand):
         if readiness.unapplied():
             call_command("migrate", verbosity=0, interactive=False)
         confirm()
+        paused = demo_data.confirm()
         children = [running.web(), running.clusters()]
         if settings.SIMULATED:
             children.append(running.simulator(ensure_simulator_webhook()))
@@ -89,6 +91,8 @@ class Command(BaseCommand):
         if not run.stopping():
             active = Rule.objects.filter(status=RuleStatus.ACTIVE).count()
             self.stdout.write(welcome(password=password, key=key, active=active))
+            if paused:
+                self.stdout.write(f"  {demo_data.paused(paused)}\n")
             if not ready:
                 self.stdout.write("Not all is well yet; /readyz says what.")
             self.stdout.flush()
