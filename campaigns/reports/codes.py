@@ -50,6 +50,7 @@ JOURNEYS: Final[Mapping[str, str]] = {
     "control": "in the holdout group, which gets no mail",
     "completed": "all steps are done",
     "no_variant": "no mail of the step was meant for this person",
+    "rule_unreadable": "waits until the rule's version can be read",
 }
 SUPPRESSIONS: Final[Mapping[str, str]] = {
     "hard_bounce": "the mailbox does not exist (hard bounce)",
