@@ -154,7 +154,7 @@ def unsubscribe(
         if person is not None:
             chosen = _choose(
                 decision,
-                person,
+                person.id,
                 topics,
                 subscribed=False,
                 proof=(origin, wording),
@@ -169,6 +169,26 @@ def unsubscribe(
         return blocked + chosen > 0
 
     return decide(work)
+
+
+def refuse_within(decision: Decision, person: int, *, origin: str, wording: str) -> int:
+    """Keep a locked customer's refusal of everything; return how many topics changed.
+
+    The address is suppressed by `suppress_within`.
+    """
+    return _choose(
+        decision, person, _topics(None), subscribed=False, proof=(origin, wording)
+    )
+
+
+def people_with(addresses: Iterable[str]) -> dict[str, list[int]]:
+    """Return who has these addresses today, by normal form. Takes no locks."""
+    found: dict[str, list[int]] = {}
+    wanted = sorted({normalise(address) for address in addresses})
+    if wanted:
+        for person, email in database.run("people_by_address", addresses=wanted):
+            found.setdefault(email, []).append(person)
+    return found
 
 
 def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> bool:
@@ -186,7 +206,7 @@ def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> boo
         if person.email:
             _lift_refusal(decision, hash_of(person.email), topic, why=origin)
         chosen = _choose(
-            decision, person, topics, subscribed=True, proof=(origin, wording)
+            decision, person.id, topics, subscribed=True, proof=(origin, wording)
         )
         return chosen > 0
 
@@ -236,7 +256,7 @@ def _topics(topic: int | None) -> list[int]:
 
 def _choose(
     decision: Decision,
-    person: Person,
+    person: int,
     topics: Sequence[int],
     *,
     subscribed: bool,
@@ -246,7 +266,7 @@ def _choose(
     origin, wording = proof
     rows = database.run(
         "choose_topics",
-        customer=Int8(person.id),
+        customer=Int8(person),
         topics=bigints(topics),
         subscribed=subscribed,
         origin=origin[:MAX_ORIGIN],
@@ -254,7 +274,7 @@ def _choose(
         now=decision.now,
     )
     for topic in sorted(row[0] for row in rows):
-        said = {"person": person.id, "topic": topic, "subscribed": subscribed}
+        said = {"person": person, "topic": topic, "subscribed": subscribed}
         decision.note("choose", said)
     return len(rows)
 
