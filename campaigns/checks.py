@@ -5,12 +5,11 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import ProgrammingError, connections
+from django.db import ProgrammingError
 from django.db.transaction import atomic
 
-from campaigns.deciding import address_key
+from campaigns.deciding import address_key, server_version
 
-OLDEST_POSTGRESQL: Final = 15
 BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
 
 
@@ -21,17 +20,11 @@ def check_postgresql(
     """Refuse a PostgreSQL that lacks what the constraints are written in."""
     if not databases or "default" not in databases:
         return []
-    connections["default"].ensure_connection()
-    version = connections["default"].connection.info.server_version // 10_000
-    if version >= OLDEST_POSTGRESQL:
-        return []
-    return [
-        Error(
-            f"PostgreSQL {version} is too old.",
-            hint=f"Use PostgreSQL {OLDEST_POSTGRESQL} or later.",
-            id="campaigns.E001",
-        )
-    ]
+    try:
+        server_version.confirm()
+    except server_version.ServerTooOld as old:
+        return [Error(str(old), id="campaigns.E001")]
+    return []
 
 
 @register(Tags.database)

@@ -1,5 +1,6 @@
 """What the queue may call: doors, not rooms. Each is safe to run twice, or never."""
 
+import logging
 from datetime import timedelta
 from typing import Final
 
@@ -9,8 +10,11 @@ from campaigns.deciding import address_key, clock
 from campaigns.dispatch import drain as dispatch
 from campaigns.dispatch import housekeeping as house
 from campaigns.feedback import apply as feedback
+from campaigns.journeys import demo_data
 from campaigns.models import ClusterBeat
 from campaigns.queue import forget_failures
+
+logger = logging.getLogger(__name__)
 
 KEEP_FAILURES: Final = timedelta(days=7)
 
@@ -25,6 +29,8 @@ def canary(name: str, n: int) -> None:
 def drain_mail() -> None:
     """Advance what is due and send what is queued, for two seconds at most."""
     address_key.confirm()
+    if names := demo_data.confirm():
+        logger.warning("%s", demo_data.paused(names))
     dispatch.drain()
 
 

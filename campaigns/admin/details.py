@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from campaigns.admin.base import ReadOnlyAdmin, bounded_reading, rendered, viewer_zone
-from campaigns.reports.wording import time_words
+from campaigns.reports.wording import label, time_words
 
 _TONES = {
     "active": "good", "sent": "good", "entered": "good", "accepted": "good",
@@ -97,10 +97,11 @@ def when(value: Any) -> SafeString | str:
 
 
 def badge(text: object, tone: str = "") -> SafeString:
-    """Return a word with a colour that says how it is meant."""
-    words = str(text).replace("_", " ")
-    found = tone or _TONES.get(words, "calm")
-    return format_html('<span class="et-badge et-{}">{}</span>', found, words)
+    """Return a code or word, as people say it, in a colour that says how it is meant."""
+    found = tone or _TONES.get(str(text), "calm")
+    return format_html(
+        '<span class="et-badge et-{}">{}</span>', found, label(str(text))
+    )
 
 
 def json_block(value: object) -> SafeString | str:

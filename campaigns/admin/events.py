@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from campaigns.admin.details import (
@@ -69,11 +70,11 @@ class EventAdmin(OfPeopleAdmin):
         return when(obj.received_at)
 
     def touched(self, obj: Event) -> SafeString | str:
-        """Return what became of it, in one word a rule."""
-        words = [str(d.get("reason", "")) for d in obj.decisions or ()]
-        if not words:
+        """Return what became of it, in a few words a rule."""
+        codes = [str(d.get("reason", "")) for d in obj.decisions or ()]
+        if not codes:
             return "no rule waits for it"
-        return badge(", ".join(words), "good" if "entered" in words else "")
+        return format_html_join(" ", "{}", ((badge(code),) for code in codes))
 
     what.short_description = "Event"  # type: ignore[attr-defined]
     touched.short_description = "Decisions"  # type: ignore[attr-defined]

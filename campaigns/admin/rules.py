@@ -17,6 +17,7 @@ from campaigns.admin.base import BaseAdmin, StackedInline, actor
 from campaigns.admin.details import allowed, badge, register
 from campaigns.admin.lists import DecoratedChangeList
 from campaigns.admin.rule_forms import RuleForm, StepForm
+from campaigns.deciding import rulesets
 from campaigns.journeys import publishing
 from campaigns.journeys.drafts import draft_document, read_draft, read_rule
 from campaigns.journeys.publishing import NotAllowedNow, PublishRefused
@@ -268,6 +269,7 @@ class RuleAdmin(BaseAdmin):
             "sentence": rule_sentence(rule),
             "versions": rule.current,
             "unpublished": is_unpublished(rule),
+            "unreadable": [u for u in rulesets.unreadable() if u.rule == rule.pk],
             "refusals": read_draft(rule.pk).refusals
             if rule.status != "archived"
             else (),
@@ -311,10 +313,12 @@ def is_unpublished(rule: Rule) -> bool:
     """Say whether the draft differs from the version that runs."""
     if rule.current is None:
         return False
+    if not isinstance(rule.current.document, dict):
+        return True
     runs = dict(rule.current.document)
     draft = dict(draft_document(rule))
     for document in (runs, draft):
-        document.pop("version")
+        document.pop("version", None)
     return bool(_bare(runs) != _bare(draft))
 
 

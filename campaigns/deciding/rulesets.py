@@ -1,20 +1,42 @@
-"""The compiled ruleset of this process, never older than the lock that reads it."""
+"""The compiled ruleset of this process, never older than the lock that reads it.
 
+A version whose stored document is refused (by a stricter schema than the one it
+was published under, or because somebody changed it) is held apart, so that it
+stops no decision of others.
+"""
+
+import logging
+from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 
 from campaigns.deciding import database
 from campaigns.deciding.database import Call, call
-from campaigns.domain.documents import Document, parse_document
+from campaigns.domain.documents import Document, DocumentInvalid, parse_document
 from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.states import RuleStatus
 from campaigns.models import Company, IngestState, Rule, RuleVersion, Sender, Topic
 
+logger = logging.getLogger(__name__)
+
 RULESET_LOCK: Final = 7_301_001
+MAX_PROBLEM: Final = 500
 
 _documents: dict[int, Document] = {}
 _latest: Ruleset | None = None
+_unreadable: "dict[int, Unreadable]" = {}
+_logged: set[int] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A version whose document cannot be read, of which rule, and why."""
+
+    version: int
+    number: int
+    rule: int
+    problem: str
 
 
 def locks(*, exclusive: bool) -> tuple[Call, ...]:
@@ -56,6 +78,13 @@ def published(version: int) -> Version | None:
     return at(number).versions.get(version)
 
 
+def unreadable() -> list[Unreadable]:
+    """Return the versions that cannot be read and so count as paused. Takes no lock."""
+    number = IngestState.objects.values_list("ruleset", flat=True).get(pk=1)
+    at(number)
+    return [_unreadable[key] for key in sorted(_unreadable)]
+
+
 def topic_name(topic: int) -> str:
     """Return what the topic is called in mails; '' if it is gone."""
     found = Topic.objects.filter(pk=topic).values_list("name", flat=True).first()
@@ -66,23 +95,52 @@ def forget() -> None:
     """Drop what is compiled; for tests that start the database anew."""
     global _latest
     _latest = None
-    _documents.clear()
+    for memory in (_documents, _unreadable, _logged):
+        memory.clear()
+
+
+def _read_documents() -> dict[int, tuple[int, Document]]:
+    """Return (rule, document) of every version that can be read; note the others."""
+    global _unreadable
+    found: dict[int, tuple[int, Document]] = {}
+    refused: dict[int, Unreadable] = {}
+    rows = RuleVersion.objects.values_list("pk", "number", "rule", "document")
+    for pk, number, rule, document in rows:
+        try:
+            if pk not in _documents:
+                _documents[pk] = parse_document(document)
+            found[pk] = (rule, _documents[pk])
+        except DocumentInvalid as error:
+            refused[pk] = Unreadable(pk, number, rule, str(error)[:MAX_PROBLEM])
+    for pk in refused.keys() - _logged:
+        _log(refused[pk])
+    _unreadable = refused
+    return found
+
+
+def _log(broken: Unreadable) -> None:
+    """Write one line for each version, however often it is found."""
+    _logged.add(broken.version)
+    logger.error(
+        "version %s of rule %s cannot be read and counts as paused: %s",
+        broken.number,
+        broken.rule,
+        broken.problem,
+    )
 
 
 def _compile(number: int) -> Ruleset:
     rules = {r.pk: r for r in Rule.objects.exclude(current=None)}
     providers = dict(Sender.objects.values_list("pk", "provider_id"))
-    versions = {}
-    for pk, rule, document in RuleVersion.objects.values_list("pk", "rule", "document"):
-        parsed = _documents.get(pk)
-        if parsed is None:
-            parsed = _documents[pk] = parse_document(document)
-        versions[pk] = Version(
+    versions = {
+        pk: Version(
             id=pk,
             rule=rule,
-            document=parsed,
-            provider=providers.get(parsed.sender, 0),
+            document=document,
+            provider=providers.get(document.sender, 0),
         )
+        for pk, (rule, document) in _read_documents().items()
+    }
     company = Company.objects.filter(pk=1).first() or Company()
     return Ruleset(
         number=number,

@@ -151,7 +151,7 @@ def unsubscribe(
         if person is not None:
             chosen = _choose(
                 decision,
-                person,
+                person.id,
                 topics,
                 subscribed=False,
                 proof=(origin, wording),
@@ -166,6 +166,26 @@ def unsubscribe(
         return blocked + chosen > 0
 
     return decide(work)
+
+
+def refuse_within(decision: Decision, person: int, *, origin: str, wording: str) -> int:
+    """Keep a locked customer's refusal of everything; return how many topics changed.
+
+    The address is suppressed by `suppress_within`.
+    """
+    return _choose(
+        decision, person, _topics(None), subscribed=False, proof=(origin, wording)
+    )
+
+
+def people_with(addresses: Iterable[str]) -> dict[str, list[int]]:
+    """Return who has these addresses today, by normal form. Takes no locks."""
+    found: dict[str, list[int]] = {}
+    wanted = sorted({normalise(address) for address in addresses})
+    if wanted:
+        for person, email in database.run("people_by_address", addresses=wanted):
+            found.setdefault(email, []).append(person)
+    return found
 
 
 def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> bool:
@@ -183,7 +203,7 @@ def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> boo
         if person.email:
             _lift_refusal(decision, hash_of(person.email), topic, why=origin)
         chosen = _choose(
-            decision, person, topics, subscribed=True, proof=(origin, wording)
+            decision, person.id, topics, subscribed=True, proof=(origin, wording)
         )
         return chosen > 0
 
@@ -233,7 +253,7 @@ def _topics(topic: int | None) -> list[int]:
 
 def _choose(
     decision: Decision,
-    person: Person,
+    person: int,
     topics: Sequence[int],
     *,
     subscribed: bool,
@@ -243,7 +263,7 @@ def _choose(
     origin, wording = proof
     rows = database.run(
         "choose_topics",
-        customer=person.id,
+        customer=person,
         topics=topics,
         subscribed=subscribed,
         origin=origin[:MAX_ORIGIN],
@@ -251,7 +271,7 @@ def _choose(
         now=decision.now,
     )
     for topic in sorted(row[0] for row in rows):
-        said = {"person": person.id, "topic": topic, "subscribed": subscribed}
+        said = {"person": person, "topic": topic, "subscribed": subscribed}
         decision.note("choose", said)
     return len(rows)
 

@@ -14,8 +14,8 @@ from campaigns.deciding.database import Call, DatabaseAway, Result, call
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.write import changes, text
 from campaigns.domain.intake import Intake
-from campaigns.domain.matching import Question, condition_questions
-from campaigns.domain.people import Mail, State
+from campaigns.domain.matching import Question, condition_questions, exit_questions
+from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset
 
 DEADLOCK_TRIES: Final = 3
@@ -131,14 +131,24 @@ class Decision:
                 state.past.joined(past),
             )
 
-    def ask_conditions(self, versions: Iterable[tuple[int, int | None]]) -> None:
-        """Answer what the conditions of these (person, version) pairs ask."""
+    def ask_conditions(
+        self,
+        versions: Iterable[tuple[int, int | None]],
+        *,
+        leaving: Iterable[tuple[int, Journey]] = (),
+    ) -> None:
+        """Answer what the conditions of these (person, version) pairs ask.
+
+        For (person, journey) pairs that are `leaving`, their exits are asked too.
+        """
         asked: dict[int, set[Question]] = {}
-        for person, version in versions:
-            if version is None:
-                continue
-            wanted = condition_questions(self.rules.versions[version], now=self.now)
-            asked.setdefault(person, set()).update(wanted)
+        for person, key in versions:
+            if version := self.rules.version(key):
+                wanted = condition_questions(version, now=self.now)
+                asked.setdefault(person, set()).update(wanted)
+        for person, journey in leaving:
+            if version := self.rules.version(journey.version):
+                asked.setdefault(person, set()).update(exit_questions(version, journey))
         self.ask({person: wanted for person, wanted in asked.items() if wanted})
 
     def later(self, name: str, /, **parameters: object) -> None:

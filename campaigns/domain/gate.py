@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from campaigns.domain.conditions import evaluate
+from campaigns.domain.entry import exit_cause, find_exit
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset, Version
 from campaigns.domain.states import (
     STOPS_TRANSACTIONAL,
+    JourneyState,
     Kind,
     MessageState,
     RuleStatus,
@@ -86,10 +88,13 @@ def gate(
     """Return whether the mail may leave now; the checks are in design order."""
     if mail.version is None or mail.rule is None:
         return _address(mail, state, facts, rules, now=now) or Go()
-    version = rules.versions[mail.version]
+    version = rules.version(mail.version)
     journey = state.journeys.get(mail.journey) if mail.journey else None
+    stopped = _stopped(mail, journey, facts, rules)
+    if stopped is not None or version is None:
+        return stopped or Hold(SkipReason.RULE_UNREADABLE, {"version": mail.version})
     return (
-        _stopped(mail, journey, facts, rules)
+        _left(journey, version, state, now=now)
         or _address(mail, state, facts, rules, now=now)
         or _permitted(mail, version, facts)
         or _capped(mail, facts, rules)
@@ -114,13 +119,25 @@ def _stopped(
     return None
 
 
+def _left(
+    journey: Journey | None, version: Version, state: State, *, now: datetime
+) -> Verdict | None:
+    """Look for the exit once more: none was seen while the version was unreadable."""
+    if journey is None or not journey.is_open:
+        return None
+    found = find_exit(
+        version, journey.exit_value, journey.event.occurred_at, state, until=now
+    )
+    return None if found is None else Skip(SkipReason.EXITED, exit_cause(found))
+
+
 def _address(
     mail: Mail, state: State, facts: GateFacts, rules: Ruleset, *, now: datetime
 ) -> Verdict | None:
     person = state.person
     if not person.email:
         return Skip(SkipReason.NO_ADDRESS)
-    version = rules.versions.get(mail.version) if mail.version else None
+    version = rules.version(mail.version)
     public = version is not None and version.document.trigger.public
     if not person.email_trusted and not public:
         return Skip(SkipReason.ADDRESS_UNTRUSTED, {"address": person.email})
@@ -232,7 +249,7 @@ def apply_verdict(
                 detail=dict(detail),
                 settled_at=now,
             )
-            return after_mail(state.with_mail(skipped), skipped, rules, now=now)
+            return _after_skip(state.with_mail(skipped), skipped, rules, now=now)
         case Hold(reason, detail):
             return state.with_mail(
                 mail.move(
@@ -242,6 +259,16 @@ def apply_verdict(
                     token=None,
                 )
             )
+
+
+def _after_skip(state: State, mail: Mail, rules: Ruleset, *, now: datetime) -> State:
+    """Return the state with the journey gone on, or ended by the exit just found."""
+    journey = state.journeys.get(mail.journey) if mail.journey else None
+    if mail.reason == SkipReason.EXITED and journey is not None and journey.is_open:
+        return state.end_journey(
+            journey, JourneyState.EXITED, cause=mail.detail or {}, now=now
+        )
+    return after_mail(state, mail, rules, now=now)
 
 
 def _requeued(mail: Mail, until: datetime, variant: int | None, rules: Ruleset) -> Mail:

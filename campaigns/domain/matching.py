@@ -63,8 +63,16 @@ def journey_questions(
         Question(name, journey.event.occurred_at)
         for journey in journeys
         if journey.watched_until is not None
-        for name in rules.versions[journey.version].later_names
+        if (version := rules.version(journey.version))
+        for name in version.later_names
     )
+
+
+def exit_questions(version: Version, journey: Journey) -> frozenset[Question]:
+    """Return what must be known to look for a journey's exit again."""
+    exits = version.document.exit
+    names = exits.events if exits else ()
+    return frozenset(Question(name, journey.event.occurred_at) for name in names)
 
 
 def condition_questions(version: Version, *, now: datetime) -> frozenset[Question]:

@@ -112,6 +112,14 @@ class Journey:
         return self.state in OPEN_JOURNEY
 
     @property
+    def unbegun(self) -> bool:
+        """Return whether its step is still to begin: its version cannot be read.
+
+        The cause then says since when; only journeys that ended have another.
+        """
+        return self.is_open and self.cause is not None
+
+    @property
     def watched_until(self) -> datetime | None:
         """Until when events matter to it: None if never again."""
         if self.is_open:

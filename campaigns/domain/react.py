@@ -57,7 +57,9 @@ def look_back(
     for journey in tuple(state.journeys.values()):
         if journey.watched_until is None:
             continue
-        version = rules.versions[journey.version]
+        version = rules.version(journey.version)
+        if version is None:
+            continue
         if names is not None and not names & version.later_names:
             continue
         state = _look_back_one(state, journey, version, rules, now=now)

@@ -69,7 +69,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """All that the engine reads of rules, as of one number."""
+    """All that the engine reads of rules, as of one number.
+
+    `versions` are those that can be read. One that cannot (its stored document
+    is refused) counts as paused: it takes nobody in, its mails are held, its
+    journeys keep their places, and stops stop them.
+    """
 
     number: int
     versions: Mapping[int, Version]
@@ -82,15 +87,20 @@ class Ruleset:
         """Return the current versions of active rules by trigger name."""
         found: dict[str, list[Version]] = {}
         for rule, version in sorted(self.current.items()):
-            if self.statuses[rule] is RuleStatus.ACTIVE:
-                for name in self.versions[version].document.trigger.events:
-                    found.setdefault(name, []).append(self.versions[version])
+            readable = self.versions.get(version)
+            if readable is not None and self.statuses[rule] is RuleStatus.ACTIVE:
+                for name in readable.document.trigger.events:
+                    found.setdefault(name, []).append(readable)
         return {name: tuple(versions) for name, versions in found.items()}
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Return every event name for which people must be locked."""
         return names_of(self.versions.values())
+
+    def version(self, version: int | None) -> Version | None:
+        """Return a version, or None if there is none that can be read."""
+        return None if version is None else self.versions.get(version)
 
     def status(self, rule: int) -> RuleStatus:
         """Return the status of a rule; one that is gone counts as archived."""

@@ -255,8 +255,8 @@ class World:
 
     def _facts(self, mail: Mail, state: State, *, now: datetime) -> GateFacts:
         address = state.person.email or ""
-        version = self.rules.versions[mail.version or 0]
-        topic = version.document.topic
+        version = self.rules.version(mail.version)
+        topic = version.document.topic if version else None
         choice = None if topic is None else self.choices.get((state.person.id, topic))
         return GateFacts(
             trigger=self.trigger_of(state.journeys[mail.journey or 0]),

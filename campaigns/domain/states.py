@@ -180,6 +180,7 @@ class SkipReason(StrEnum):
 
     RULE_ARCHIVED = "rule_archived"
     RULE_PAUSED = "rule_paused"
+    RULE_UNREADABLE = "rule_unreadable"
     EXITED = "exited"
     NO_ADDRESS = "no_address"
     ADDRESS_UNTRUSTED = "address_untrusted"
@@ -193,6 +194,10 @@ class SkipReason(StrEnum):
     TEMPLATE = "template_error"
     PAYLOAD = "payload_invalid"
     CONTEXT_MOVED = "context_moved"
+
+
+# What is held for one of these goes on by itself, once its rule does.
+OF_A_PAUSE: Final = frozenset({SkipReason.RULE_PAUSED, SkipReason.RULE_UNREADABLE})
 
 
 class SuppressionReason(StrEnum):

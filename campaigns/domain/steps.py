@@ -13,6 +13,7 @@ from campaigns.domain.states import (
     JourneyState,
     MessageState,
     RuleStatus,
+    SkipReason,
     check_move,
 )
 from campaigns.domain.timing import add, due_at, is_open, next_open
@@ -49,11 +50,16 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """The version can be read again: begin the step that could not be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """The rule is archived: the journey ends here."""
 
 
-Advance = Send | Sleep | Park | Pass | Cancel
+Advance = Send | Sleep | Park | Pass | Begin | Cancel
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,14 @@ def step_due(
 def begin_step(
     state: State, journey: Journey, rules: Ruleset, *, base: datetime, now: datetime
 ) -> Journey:
-    """Return the journey waiting at its present step, woken if its event came already."""
-    step = rules.versions[journey.version].step(journey.step)
+    """Return the journey waiting at its present step, woken if its event came already.
+
+    If the version cannot be read it waits for that, `unbegun`.
+    """
+    version = rules.version(journey.version)
+    if version is None:
+        return _unbegun(journey, base=base, now=now)
+    step = version.step(journey.step)
     due = step_due(step, base=base, now=now, person=state.person, policy=rules.policy)
     waiting = replace(
         journey,
@@ -90,15 +102,32 @@ def begin_step(
         held_due_at=None,
         wait_since=base if step.wait_for else None,
         woken_by=None,
+        cause=None,
     )
     return look_for_wake(state, waiting, rules, now=now)
+
+
+def _unbegun(journey: Journey, *, base: datetime, now: datetime) -> Journey:
+    """Return the journey waiting to begin its step, whose delay counts from `base`."""
+    return replace(
+        journey,
+        state=JourneyState.WAITING,
+        due_at=now,
+        held_due_at=None,
+        wait_since=None,
+        woken_by=None,
+        cause={"reason": str(SkipReason.RULE_UNREADABLE), "since": base.isoformat()},
+    )
 
 
 def look_for_wake(
     state: State, journey: Journey, rules: Ruleset, *, now: datetime
 ) -> Journey:
     """Return the journey woken by the first awaited event since its wait began."""
-    step = rules.versions[journey.version].step(journey.step)
+    version = rules.version(journey.version)
+    if version is None or journey.unbegun:
+        return journey
+    step = version.step(journey.step)
     asleep = journey.state in (JourneyState.WAITING, JourneyState.HELD)
     if (
         step.wait_for is None
@@ -132,13 +161,15 @@ def advance(
     new_id: NewId,
 ) -> Advance:
     """Decide what a journey whose timer is due does now."""
-    version = rules.versions[journey.version]
+    version = rules.version(journey.version)
     status = rules.status(journey.rule)
     due = journey.due_at or now
     if status is RuleStatus.ARCHIVED:
         return Cancel()
-    if status is RuleStatus.PAUSED:
+    if status is RuleStatus.PAUSED or version is None:
         return Park(due)
+    if journey.unbegun:
+        return Begin()
     step = version.step(journey.step)
     zone = rules.policy.zone(state.person.time_zone)
     if not is_open(now, step.window, step.quiet, zone):
@@ -249,6 +280,8 @@ def apply_advance(
             )
         case Pass(detail):
             return go_on(state, journey, rules, detail=detail, now=now)
+        case Begin():
+            return _begin_late(state, journey, rules, now=now)
         case Cancel():
             return state.end_journey(
                 journey,
@@ -267,10 +300,27 @@ def go_on(
     now: datetime,
 ) -> State:
     """Return the state with the journey at its next step, or finished."""
-    steps = rules.versions[journey.version].document.steps
-    if journey.step + 1 >= len(steps):
+    version = rules.version(journey.version)
+    if version is not None and journey.step + 1 >= len(version.document.steps):
         ended = journey.end(JourneyState.FINISHED, cause=detail, now=now)
         return state.with_journey(ended)
     check_move(journey.state, JourneyState.WAITING)
     further = replace(journey, step=journey.step + 1)
-    return state.with_journey(begin_step(state, further, rules, base=now, now=now))
+    begun = begin_step(state, further, rules, base=now, now=now)
+    if begun.unbegun:
+        begun = replace(begun, cause={**detail, **(begun.cause or {})})
+    return state.with_journey(begun)
+
+
+def _begin_late(
+    state: State, journey: Journey, rules: Ruleset, *, now: datetime
+) -> State:
+    """Return the state with an unbegun step begun, or finished if there is none."""
+    cause = dict(journey.cause or {})
+    since = datetime.fromisoformat(str(cause.pop("since")))
+    if journey.step >= len(rules.versions[journey.version].document.steps):
+        del cause["reason"]
+        last = replace(journey, step=journey.step - 1)
+        ended = last.end(JourneyState.FINISHED, cause=cause, now=now)
+        return state.with_journey(ended)
+    return state.with_journey(begin_step(state, journey, rules, base=since, now=now))

@@ -8,13 +8,18 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from campaigns.deciding import database
-from campaigns.deciding.suppressing import Block, suppress_within
+from campaigns.deciding.suppressing import (
+    Block,
+    people_with,
+    refuse_within,
+    suppress_within,
+)
 from campaigns.deciding.transaction import Decision, roots
 from campaigns.deciding.write import text
 from campaigns.domain.addresses import normalise
 from campaigns.domain.provider_events import DeliveryType, ProviderEvent
 from campaigns.domain.settle import see_evidence
-from campaigns.domain.states import MESSAGE_MOVES
+from campaigns.domain.states import MESSAGE_MOVES, SuppressionReason
 from campaigns.feedback.matching import Match, match_events
 
 TIMES: Final = (
@@ -24,6 +29,10 @@ TIMES: Final = (
     "clicked_at",
     "complained_at",
     "unsubscribed_at",
+)
+# What a person did to hear no more from us, and not what their mailbox did.
+REFUSALS: Final = frozenset(
+    {SuppressionReason.UNSUBSCRIBED, SuppressionReason.COMPLAINT}
 )
 _TIME_OF: Final[Mapping[DeliveryType, str]] = {
     DeliveryType.DELIVERED: "delivered_at",
@@ -59,10 +68,12 @@ def apply_events(
 ) -> Applied:
     """Apply events in a deciding transaction; repeats of known ones change nothing."""
     matches = match_events(events)
-    moving = _lock(decision, matches)
+    refusing = _Refusing.of(matches)
+    moving = _lock(decision, matches, refusing)
     fresh = _keep_new(matches, received_at=received_at)
     _see(decision, fresh, moving)
     suppressed = suppress_within(decision, _blocks(fresh))
+    refusing.write(decision, fresh)
     return Applied(
         events=len(fresh),
         repeats=len(events) - len(fresh),
@@ -71,11 +82,61 @@ def apply_events(
     )
 
 
-def _lock(decision: Decision, matches: Sequence[Match]) -> dict[int, int]:
+@dataclass(frozen=True, slots=True)
+class _Refusing:
+    """Whose refusals these events may be: who was mailed, and who has the address.
+
+    Both are read without locks; `having` is looked at again under them.
+    """
+
+    mailed: Mapping[int, int]
+    having: Mapping[str, Sequence[int]]
+
+    @classmethod
+    def of(cls, matches: Sequence[Match]) -> "_Refusing":
+        ours = [m for m in matches if m.suppresses in REFUSALS]
+        mailed = [m.message.customer for m in ours if m.message is not None]
+        addresses = {m.event.address for m in ours if m.event.address}
+        return cls(roots(mailed), people_with(addresses))
+
+    def people(self) -> set[int]:
+        """Return all of them."""
+        having = {person for people in self.having.values() for person in people}
+        return having | set(self.mailed.values())
+
+    def write(self, decision: Decision, fresh: Sequence[Match]) -> None:
+        """Keep the refusals of new events, the earliest first, with their proof."""
+        for m in _in_time(fresh):
+            if m.suppresses not in REFUSALS:
+                continue
+            for person in sorted(self._of(m, decision)):
+                refuse_within(
+                    decision,
+                    person,
+                    origin=_origin(m.event),
+                    wording=f"The provider reported “{m.event.name}” of "
+                    f"{m.event.occurred_at.isoformat()}.",
+                )
+
+    def _of(self, m: Match, decision: Decision) -> set[int]:
+        address = normalise(m.event.address)
+        people = {
+            person
+            for person in self.having.get(address, ())
+            if decision.states[person].person.email == address
+        }
+        if m.message is not None and m.message.customer in self.mailed:
+            people.add(self.mailed[m.message.customer])
+        return people
+
+
+def _lock(
+    decision: Decision, matches: Sequence[Match], refusing: _Refusing
+) -> dict[int, int]:
     """Lock people, addresses, messages; return (mail: person) for mails that may move.
 
     Only evidence moves a mail, and only one that is not at its end, so only
-    those mails need their people.
+    those mails need their people, and those who refuse.
     """
     messages = {m.message.id: m.message for m in matches if m.message is not None}
     open_ones = {
@@ -84,7 +145,7 @@ def _lock(decision: Decision, matches: Sequence[Match]) -> dict[int, int]:
         if m.message is not None and m.proves and MESSAGE_MOVES[m.message.state]
     }
     owners = roots(open_ones.values())
-    decision.lock(owners.values())
+    decision.lock({*owners.values(), *refusing.people()})
     for key in sorted(
         {m.address_hash for m in matches if m.suppresses and m.address_hash}
     ):
@@ -180,8 +241,16 @@ def _blocks(fresh: Sequence[Match]) -> list[Block]:
             address_hash=m.address_hash,
             address=normalise(m.event.address),
             reason=m.suppresses,
-            origin=f"sendgrid: {m.event.name} {m.event.status}".strip(),
+            origin=_origin(m.event),
         )
-        for m in sorted(fresh, key=lambda m: (m.event.occurred_at, m.event.content_key))
+        for m in _in_time(fresh)
         if m.suppresses is not None and m.address_hash is not None
     ]
+
+
+def _in_time(matches: Sequence[Match]) -> list[Match]:
+    return sorted(matches, key=lambda m: (m.event.occurred_at, m.event.content_key))
+
+
+def _origin(event: ProviderEvent) -> str:
+    return f"sendgrid: {event.name} {event.status}".strip()

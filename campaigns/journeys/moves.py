@@ -1,24 +1,28 @@
 """Move a rule's journeys after a resume or an archive, in batches of people.
 
 The rule's status is committed before; from then on advance and gate obey it,
-so what follows here is in nobody's way and may end at any batch. What a killed
-process leaves behind, `finish_moves` finds.
+so what follows here is in nobody's way and may end at any batch. Each batch
+goes on after the last one's ids, so a million journeys are read once, not once
+for each batch. What a killed process leaves behind, `finish_moves` finds.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from campaigns.deciding import rulesets
 from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.domain.people import State
 from campaigns.domain.states import (
+    OF_A_PAUSE,
     OPEN_JOURNEY,
     JourneyState,
     MessageState,
     RuleStatus,
-    SkipReason,
 )
 from campaigns.domain.stopping import resume, stop
 from campaigns.models import Journey, Message, Rule
@@ -29,23 +33,42 @@ CAUSE: Final = {"reason": "rule_archived"}
 Batch = Sequence[tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One way through a rule's rows, in the order of their ids.
+
+    `find` takes the rule (an id, or a reference from an outer query).
+    """
+
+    status: RuleStatus
+    find: Callable[[Any], "QuerySet[Any]"]
+
+    def pick(self, rule: int, after: int) -> Batch:
+        """Return the next (id, customer) pairs."""
+        rows = self.find(rule).filter(pk__gt=after).order_by("pk")
+        return list(rows.values_list("pk", "customer_id")[:BATCH])
+
+
 def move_journeys(rule_id: int, *, limit_s: float) -> bool:
     """Do what the rule's status asks of its journeys; True when nothing is left.
 
     Begins no batch after `limit_s` seconds.
     """
     end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if not decide(lambda d: _move_batch(d, rule_id)):
-            return True
-    return False
+    for one in ROUNDS:
+        after: int | None = 0
+        while after is not None:
+            if time.monotonic() >= end:
+                return False
+            after = decide(partial(_move_batch, rule_id=rule_id, one=one, after=after))
+    return True
 
 
 def finish_moves(*, limit_s: float = 20.0) -> int:
     """Go on with resumes and archives that were cut short; return how many rules.
 
     For housekeeping. Begins no batch after `limit_s` seconds; the next call
-    goes on.
+    goes on. So does what was held while its version could not be read.
     """
     end = time.monotonic() + limit_s
     waiting = _unfinished()
@@ -55,74 +78,102 @@ def finish_moves(*, limit_s: float = 20.0) -> int:
 
 
 def _unfinished() -> list[int]:
-    active = Q(status=RuleStatus.ACTIVE) & (
-        Exists(_parked(OuterRef("pk"))) | Exists(_held_back(OuterRef("pk")))
-    )
-    archived = Q(status=RuleStatus.ARCHIVED) & Exists(_open(OuterRef("pk")))
-    found = Rule.objects.filter(active | archived).order_by("pk")
-    return list(found.values_list("pk", flat=True))
+    unreadable = [u.version for u in rulesets.unreadable()]
+    wanted = Q()
+    for one in ROUNDS:
+        rows = one.find(OuterRef("pk"))
+        if one.status is RuleStatus.ACTIVE and unreadable:
+            rows = rows.exclude(version_id__in=unreadable)
+        wanted |= Q(Exists(rows), status=one.status)
+    return list(Rule.objects.filter(wanted).order_by("pk").values_list("pk", flat=True))
 
 
-# Each of these looks at the open journeys of one rule (an id, or a reference from
-# an outer query): journey_open_idx, message_once.
 def _open(rule: Any) -> QuerySet[Journey]:
+    """Return what an archive ends. By journey_open_idx."""
     return Journey.objects.filter(
         rule_id=rule, ended_at=None, state__in=list(OPEN_JOURNEY)
     )
 
 
 def _parked(rule: Any) -> QuerySet[Journey]:
-    return _open(rule).filter(state=JourneyState.HELD)
+    """Return what a pause parked. By journey_held_idx."""
+    return Journey.objects.filter(
+        rule_id=rule, held_due_at__isnull=False, state=JourneyState.HELD
+    )
 
 
 def _held_back(rule: Any) -> QuerySet[Journey]:
+    """Return whose mail is held. By journey_open_idx and message_once."""
     held = Message.objects.filter(
         journey=OuterRef("pk"),
         step=OuterRef("step"),
         revision=OuterRef("revision"),
         state=MessageState.HELD,
-        reason=SkipReason.RULE_PAUSED,
+        reason__in=list(OF_A_PAUSE),
     )
     return _open(rule).filter(Exists(held), state=JourneyState.SENDING)
 
 
-def _move_batch(decision: Decision, rule_id: int) -> int:
-    """Move one batch as the rule's status asks now; return how many journeys."""
-    batch: Batch = []
-    kind, work = "resume", _resume
-    match decision.rules.status(rule_id):
-        case RuleStatus.ACTIVE:
-            batch = _pick(_parked(rule_id)) or _pick(_held_back(rule_id))
-        case RuleStatus.ARCHIVED:
-            batch, kind, work = _pick(_open(rule_id)), "archive", _stop
-        case RuleStatus.DRAFT | RuleStatus.PAUSED:
-            pass  # Paused again meanwhile: what is parked stays parked.
+def _redriven(rule: Any) -> QuerySet[Message]:
+    """Return held mails for which no journey waits. By message_redriven_idx."""
+    return Message.objects.filter(
+        rule_id=rule, redriven_at__isnull=False, state=MessageState.HELD
+    )
+
+
+def _redriven_of_a_pause(rule: Any) -> QuerySet[Message]:
+    return _redriven(rule).filter(reason__in=list(OF_A_PAUSE))
+
+
+ROUNDS: Final = (
+    _Round(RuleStatus.ACTIVE, _parked),
+    _Round(RuleStatus.ACTIVE, _held_back),
+    _Round(RuleStatus.ACTIVE, _redriven_of_a_pause),
+    _Round(RuleStatus.ARCHIVED, _open),
+    _Round(RuleStatus.ARCHIVED, _redriven),
+)
+
+
+def _move_batch(
+    decision: Decision, *, rule_id: int, one: _Round, after: int
+) -> int | None:
+    """Move the round's next batch; return its last id, None if there is no more.
+
+    Nothing is moved if the status is not the round's: a rule that was paused
+    again meanwhile keeps parked what is parked.
+    """
+    if decision.rules.status(rule_id) is not one.status:
+        return None
+    batch = one.pick(rule_id, after)
     if not batch:
-        return 0
+        return None
     owners = roots(customer for _, customer in batch)
     decision.lock(owners.values())
-    people = sorted(set(owners.values()))
+    if one.find in (_redriven, _redriven_of_a_pause):
+        decision.load_mails(mail for mail, _ in batch)
+    _move_people(decision, sorted(set(owners.values())), rule_id)
+    return batch[-1][0]
+
+
+def _move_people(decision: Decision, people: Sequence[int], rule_id: int) -> None:
     journeys = [
         journey.id
         for person in people
         for journey in decision.states[person].open_journeys()
         if journey.rule == rule_id
     ]
+    archived = decision.rules.status(rule_id) is RuleStatus.ARCHIVED
     for person in people:
-        decision.states[person] = work(decision, person, rule_id)
+        state = decision.states[person]
+        moved = _stopped if archived else _resumed
+        decision.states[person] = moved(decision, state, rule_id)
+    kind = "archive" if archived else "resume"
     decision.note(kind, {"rule": rule_id, "journeys": sorted(journeys)})
-    return len(batch)
 
 
-def _resume(decision: Decision, person: int, rule_id: int) -> State:
-    state = decision.states[person]
+def _resumed(decision: Decision, state: State, rule_id: int) -> State:
     return resume(state, decision.rules, rule=rule_id, now=decision.now)
 
 
-def _stop(decision: Decision, person: int, rule_id: int) -> State:
-    state = decision.states[person]
+def _stopped(decision: Decision, state: State, rule_id: int) -> State:
     return stop(state, rule=rule_id, cause=CAUSE, now=decision.now)
-
-
-def _pick(journeys: QuerySet[Journey]) -> Batch:
-    return list(journeys.values_list("pk", "customer_id")[:BATCH])

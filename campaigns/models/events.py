@@ -39,7 +39,8 @@ class IngestState(models.Model):
     """One row: the ruleset's number, and which dedupe table is the current one.
 
     `address_key` is a fingerprint of the key that addresses are hashed with, ""
-    until it was first used: campaigns.deciding.address_key.
+    until it was first used: campaigns.deciding.address_key. `from_demo` says that
+    the simulator stood in for the provider: campaigns.journeys.demo_data.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -47,6 +48,7 @@ class IngestState(models.Model):
     generation = models.SmallIntegerField(default=0)
     rotated_at = models.DateTimeField()
     address_key = models.CharField(max_length=64, default="", blank=True)
+    from_demo = models.BooleanField(default=False)
 
     class Meta:
         constraints = [

@@ -79,9 +79,15 @@ class Journey(models.Model):
                 fields=["customer", "-started_at"], name="journey_customer_idx"
             ),
             models.Index(
-                fields=["rule"],
+                fields=["rule", "id"],
                 name="journey_open_idx",
                 condition=Q(ended_at__isnull=True),
+            ),
+            # Resuming a rule, and housekeeping's look for resumes cut short.
+            models.Index(
+                fields=["rule", "id"],
+                name="journey_held_idx",
+                condition=Q(held_due_at__isnull=False),
             ),
             # The admin's list, newest first.
             models.Index(fields=["-started_at", "-id"], name="journey_recent_idx"),

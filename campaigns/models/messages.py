@@ -111,6 +111,12 @@ class Message(models.Model):
                 name="message_provider_idx",
                 condition=~Q(provider_message_id=""),
             ),
+            # Resuming or archiving a rule: mails for which no journey waits.
+            models.Index(
+                fields=["rule", "id"],
+                name="message_redriven_idx",
+                condition=Q(redriven_at__isnull=False),
+            ),
             # The customer's page; the admin's list, newest first.
             models.Index(
                 fields=["customer", "-created_at"], name="message_customer_idx"

@@ -8,7 +8,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from campaigns.deciding import address_key
+from campaigns.deciding import address_key, rulesets
 from campaigns.models import ClusterBeat
 
 ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
@@ -30,6 +30,22 @@ def reasons() -> dict[str, str]:
         connection.close()
         first = str(error).partition("\n")[0][:300]
         return {"database": f"The database does not answer: {first}"}
+
+
+def warnings() -> dict[str, str]:
+    """Return what harms one rule and stops no other, by rule; empty when all is well."""
+    try:
+        unreadable = rulesets.unreadable()
+    except (DatabaseError, InterfaceError):
+        return {}  # It went away just now; the next look says so.
+    found: dict[str, list[str]] = {}
+    for broken in unreadable:
+        sentences = found.setdefault(f"rule {broken.rule}", [])
+        sentences.append(
+            f"Its version {broken.number} cannot be read and counts as paused: "
+            f"{broken.problem}"
+        )
+    return {rule: " ".join(sentences) for rule, sentences in found.items()}
 
 
 def unapplied() -> list[str]:

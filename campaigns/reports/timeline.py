@@ -6,7 +6,7 @@ merged into it.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from campaigns.models import (
@@ -18,14 +18,23 @@ from campaigns.models import (
     Message,
     Rule,
 )
+from campaigns.reports.codes import REPORTS
+from campaigns.reports.waiting import (
+    Waiting,
+    customer_zone,
+    until_words,
+    waiting_journeys,
+)
 from campaigns.reports.wording import (
     cause_words,
     decision_words,
+    in_words,
     mail_words,
     time_words,
 )
 
 LIMIT: Final = 200
+_GONE: Final = "A rule that is gone"
 _ENDED: Final = {
     "finished": "finished",
     "exited": "left early",
@@ -39,6 +48,12 @@ _OUTCOMES: Final = {
     "unknown": "handed over, with no answer",
     "cancelled": "cancelled",
 }
+# Causes before what they cause, where both carry the same time.
+_EVENT, _DECISION, _SAID, _LEFT, _QUEUED, _SETTLED, _FINISHED, _REPORTED = range(8)
+_REPORT_ORDER: Final = tuple(REPORTS)
+# Webhooks name whole seconds, by another clock: a report that seems older than
+# the mail's end by less than this belongs behind it.
+_CLOCKS_APART: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class Entry:
     """One thing that happened: when, what kind, a title, why, and whose page shows it.
 
     `model` and `pk` name that page; `tone` is good, busy, warn, bad or "".
+    `order` sorts what happened at once; `after` is a time that it cannot precede.
     """
 
     at: datetime
@@ -55,6 +71,13 @@ class Entry:
     tone: str = ""
     model: str = ""
     pk: int = 0
+    order: tuple[int, int] = (_EVENT, 0)
+    after: datetime | None = None
+
+    @property
+    def place(self) -> tuple[datetime, tuple[int, int]]:
+        """Return what the timeline is sorted by: time, then cause before effect."""
+        return max(self.at, self.after or self.at), self.order
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +123,14 @@ def build_timeline(
             "pk", "name"
         )
     )
+    zone = customer_zone(customer)
+    asleep = waiting_journeys(journeys, zone) if before is None else {}
+    by_id = {m.pk: m for m in mails}
     found = [
         *(e for row in events for e in _event(row, rules)),
-        *(e for row in journeys for e in _journey(row, rules)),
-        *(e for row in mails for e in _mail(row, rules)),
-        *(_report(row) for row in reports),
+        *(e for row in journeys for e in _journey(row, rules, asleep.get(row.pk))),
+        *(e for row in mails for e in _mail(row, rules, zone)),
+        *(_report(row, by_id.get(row.message_id or 0)) for row in reports),
         *(_consent(row) for row in consents),
     ]
     ends = [
@@ -120,18 +146,8 @@ def build_timeline(
     # What is older than the end of a cut list would look as if nothing else was.
     horizon = max(ends, default=None)
     shown = [e for e in found if horizon is None or e.at >= horizon]
-    shown.sort(key=lambda e: (e.at, _RANK[e.kind]), reverse=True)
+    shown.sort(key=lambda e: e.place, reverse=True)
     return Timeline(tuple(shown), horizon)
-
-
-_RANK: Final = {
-    "Event": 0,
-    "Decision": 1,
-    "Subscription": 2,
-    "Journey": 3,
-    "Mail": 4,
-    "Delivery": 5,
-}
 
 
 def _newest(rows: Any, time: str, before: datetime | None, limit: int) -> list[Any]:
@@ -161,53 +177,82 @@ def _event(row: Event, rules: Mapping[int, str]) -> Iterator[Entry]:
 def decided(row: Event, decision: Mapping[str, Any], rules: Mapping[int, str]) -> Entry:
     """Return what one rule made of an event."""
     reason = str(decision.get("reason", ""))
-    rule = rules.get(int(decision.get("rule") or 0), "a rule that is gone")
+    rule = rules.get(int(decision.get("rule") or 0), _GONE)
     started = reason in ("entered", "control", "restarted")
-    title = f"{rule}: {'started' if started else 'not started'}"
-    tone = "good" if reason == "entered" else ""
     journey = decision.get("journey")
     model, pk = ("journey", int(journey)) if journey else ("event", row.pk)
     return Entry(
-        row.received_at, "Decision", title, decision_words(decision), tone, model, pk
+        row.received_at,
+        "Decision",
+        f"{rule}: {'started' if started else 'not started'}",
+        decision_words(decision),
+        "good" if reason == "entered" else "",
+        model,
+        pk,
+        (_DECISION, 0),
     )
 
 
-def _journey(row: Journey, rules: Mapping[int, str]) -> Iterator[Entry]:
-    rule = rules.get(row.rule_id, "a rule that is gone")
+def _journey(
+    row: Journey, rules: Mapping[int, str], asleep: Waiting | None
+) -> Iterator[Entry]:
+    rule = rules.get(row.rule_id, _GONE)
+
+    def entry(at: datetime, kind: str, title: str, **more: Any) -> Entry:
+        return Entry(at, kind, f"{rule}: {title}", model="journey", pk=row.pk, **more)
+
     if row.ended_at is not None:
-        title = f"{rule}: {_ENDED.get(row.state, row.state)}"
-        why = cause_words(row.cause)
-        yield Entry(row.ended_at, "Journey", title, why, "", "journey", row.pk)
+        done = _FINISHED if row.state == "finished" else _LEFT
+        title, why = _ENDED.get(row.state, row.state), cause_words(row.cause)
+        yield entry(row.ended_at, "Journey", title, why=why, order=(done, 0))
     if row.converted_at is not None:
-        title = f"{rule}: goal reached"
-        yield Entry(row.converted_at, "Journey", title, "", "good", "journey", row.pk)
+        order = (_LEFT, 0)
+        yield entry(
+            row.converted_at, "Journey", "goal reached", tone="good", order=order
+        )
     if row.state == "held" and row.held_due_at is not None:
         why = f"the rule is paused; it was due at {time_words(row.held_due_at)}"
-        at = row.held_due_at
-        yield Entry(at, "Journey", f"{rule}: parked", why, "warn", "journey", row.pk)
+        yield entry(row.held_due_at, "Journey", "parked", why=why, tone="warn")
+    if asleep is not None:
+        yield entry(asleep.until, "Waiting", "waits", why=asleep.words, tone="busy")
 
 
-def _mail(row: Message, rules: Mapping[int, str]) -> Iterator[Entry]:
+def _mail(row: Message, rules: Mapping[int, str], zone: tzinfo) -> Iterator[Entry]:
     rule = rules.get(row.rule_id or 0, row.purpose)
-    why = mail_words(row.reason, row.detail)
     what = f"{rule}, step {row.step + 1}"
+    why = mail_words(row.reason, row.detail)
     if row.settled_at is not None:
-        outcome = _OUTCOMES.get(row.state, row.state)
-        tone = {"sent": "good", "failed": "bad", "unknown": "warn"}.get(row.state, "")
-        said = why or (f"to {row.address}" if row.address else "")
         yield Entry(
-            row.settled_at, "Mail", f"{what}: {outcome}", said, tone, "message", row.pk
+            row.settled_at,
+            "Mail",
+            f"{what}: {in_words(_OUTCOMES, row.state)}",
+            why or (f"to {row.address}" if row.address else ""),
+            {"sent": "good", "failed": "bad", "unknown": "warn"}.get(row.state, ""),
+            "message",
+            row.pk,
+            (_SETTLED, 0),
         )
-    waits = why if row.state in ("queued", "held") else ""
     held = row.state == "held"
-    title = f"{what}: {'held back' if held else 'queued'}"
-    tone = "warn" if held else ""
-    yield Entry(row.created_at, "Mail", title, waits, tone, "message", row.pk)
+    if row.state == "queued" and row.not_before and row.not_before > row.created_at:
+        why = "; ".join(filter(None, (why, until_words(row.not_before, zone))))
+    yield Entry(
+        row.created_at,
+        "Mail",
+        f"{what}: {'held back' if held else 'queued'}",
+        why if row.state in ("queued", "held") else "",
+        "warn" if held else "",
+        "message",
+        row.pk,
+        (_QUEUED, 0),
+    )
 
 
-def _report(row: DeliveryEvent) -> Entry:
+def _report(row: DeliveryEvent, mail: Message | None) -> Entry:
+    """Return what the provider said; behind the end of the mail that it speaks of."""
     tones = {
         "delivered": "good",
+        "opened": "good",
+        "clicked": "good",
         "bounced": "bad",
         "complained": "bad",
         "dropped": "bad",
@@ -217,15 +262,18 @@ def _report(row: DeliveryEvent) -> Entry:
         why = "by a machine, not by the person"
     elif not why and row.detail:
         why = str(row.detail.get("reason") or "")
-    title = row.type.replace("_", " ").capitalize()
+    place = _REPORT_ORDER.index(row.type) if row.type in REPORTS else 0
+    ended = mail.settled_at if mail else None
     return Entry(
         row.occurred_at,
         "Delivery",
-        title,
+        in_words(REPORTS, row.type),
         why,
         tones.get(row.type, ""),
         "message",
         row.message_id or 0,
+        (_REPORTED, place),
+        ended if ended and ended - row.occurred_at < _CLOCKS_APART else None,
     )
 
 
@@ -233,4 +281,5 @@ def _consent(row: Consent) -> Entry:
     title = f"{row.topic}: {'subscribed' if row.granted else 'unsubscribed'}"
     parts: Sequence[str] = [row.origin, f"“{row.wording}”" if row.wording else ""]
     why = ", ".join(p for p in parts if p)
-    return Entry(row.said_at, "Subscription", title, why, "" if row.granted else "warn")
+    tone = "" if row.granted else "warn"
+    return Entry(row.said_at, "Subscription", title, why, tone, order=(_SAID, 0))

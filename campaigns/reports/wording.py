@@ -1,69 +1,39 @@
 """States, reasons and rules in plain words, the same on every screen."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from django.utils import timezone
 
-DECISIONS: Final[Mapping[str, str]] = {
-    "entered": "started the rule",
-    "control": "counted in the holdout group, which gets no mail",
-    "restarted": "began the wait anew",
-    "source_not_allowed": "came from a source that may not start this rule",
-    "too_old": "was older than the rule allows when it came",
-    "condition_failed": "did not meet the rule's condition",
-    "already_running": "the person is on the way through this rule already",
-    "cooldown": "the rule does not repeat so soon",
-    "already_exited": "an exit event had happened already",
-}
-MAILS: Final[Mapping[str, str]] = {
-    "rule_archived": "the rule was archived",
-    "rule_paused": "the rule is paused; it goes on when the rule is resumed",
-    "exited": "the person had left the rule",
-    "no_address": "the person has no e-mail address",
-    "address_untrusted": "the address was said only by a public source",
-    "suppressed": "the address is suppressed",
-    "unsubscribed": "the person unsubscribed from the topic",
-    "no_consent": "the topic needs a consent, and there is none",
-    "frequency_cap": "the person had as many marketing mails as allowed",
-    "expired": "it was too late to be of use",
-    "outside_window": "outside the hours in which it may be sent",
-    "condition_failed": "the condition no longer held",
-    "template_error": "the template could not be rendered for this person",
-    "payload_invalid": "the mail would not be accepted by the provider",
-    "context_moved": "the person's facts changed while it was made",
-    "cancelled": "the journey was cancelled",
-    "merged": "the person was merged with another",
-    "restart": "the wait began anew",
-    "restarted": "the wait began anew",
-    "too_many_attempts": "every attempt failed",
-    "no_answer": "nobody knows whether the provider took it",
-    "not_reached": "the provider could not be reached",
-    "invalid": "the provider refused the mail",
-    "discarded": "somebody discarded it",
-    "given_up": "somebody counted it as failed",
-    "journey_over": "the journey had ended meanwhile",
-}
-JOURNEYS: Final[Mapping[str, str]] = {
-    "rule_archived": "the rule was archived",
-    "exit_event": "an exit event happened",
-    "merged": "the person was merged with another",
-    "control": "in the holdout group, which gets no mail",
-    "completed": "all steps are done",
-    "no_variant": "no mail of the step was meant for this person",
-}
+from campaigns.reports.codes import (
+    DECISIONS,
+    JOURNEYS,
+    LABELS,
+    MAILS,
+    OUTCOMES,
+    REFUSALS,
+    SUPPRESSIONS,
+)
 
 
-def time_words(value: datetime) -> str:
-    """Return a time in the current zone with its name: "21 Nov 2026, 14:02:11 CET"."""
-    local = timezone.localtime(value)
+def time_words(value: datetime, zone: tzinfo | None = None) -> str:
+    """Return a time with its zone's name: "21 Nov 2026, 14:02:11 CET".
+
+    The zone is the current one, the viewer's, unless another is given.
+    """
+    local = timezone.localtime(value, zone)
     return f"{local.day} {local:%b %Y, %H:%M:%S %Z}"
 
 
 def in_words(words: Mapping[str, str], reason: str) -> str:
     """Return what a reason means; one without words is at least readable."""
     return words.get(reason) or reason.replace("_", " ")
+
+
+def label(code: str) -> str:
+    """Return a decision, state or reason in at most three words."""
+    return in_words(LABELS, code)
 
 
 def decision_words(decision: Mapping[str, Any]) -> str:
@@ -74,6 +44,8 @@ def decision_words(decision: Mapping[str, Any]) -> str:
 
 def mail_words(reason: str, detail: object) -> str:
     """Return why a mail was not sent, or waits; "" without a reason."""
+    if not reason and isinstance(detail, Mapping) and "refusal" in detail:
+        return detail_words(detail)
     return with_detail(in_words(MAILS, reason), detail) if reason else ""
 
 
@@ -82,7 +54,8 @@ def cause_words(cause: object) -> str:
     if not isinstance(cause, Mapping):
         return ""
     rest = {k: v for k, v in cause.items() if k != "reason"}
-    return with_detail(in_words(JOURNEYS, str(cause.get("reason", ""))), rest)
+    said = in_words(JOURNEYS, str(cause.get("reason") or "completed"))
+    return with_detail(said, rest)
 
 
 def with_detail(said: str, detail: object) -> str:
@@ -101,11 +74,53 @@ def detail_words(detail: object) -> str:
             parts.extend(_leaves(value))
         elif name == "leaves" and isinstance(value, list):
             parts.extend(_leaves(detail))
-        elif name == "holds" or value in (None, "", [], {}):
+        elif name in _UNSAID or value in (None, "", [], {}):
             continue
         else:
-            parts.append(f"{name.replace('_', ' ')} {_value(value)}")
+            parts.append(_said(name, value))
     return "; ".join(parts)
+
+
+# Ids, which the page links, and what the sentence before says already.
+_UNSAID: Final = frozenset(
+    {"holds", "message", "event", "journey", "source", "topic", "step", "days"}
+)
+_PHRASES: Final[Mapping[str, Callable[[object], str]]] = {
+    "outcome": lambda v: f"the last mail {in_words(OUTCOMES, str(v))}",
+    "because": lambda v: ", ".join(in_words(SUPPRESSIONS, c) for c in _texts(v)),
+    "refusal": lambda v: in_words(REFUSALS, str(v)),
+    "name": lambda v: f"“{v}”",
+    "occurred_at": lambda v: f"it happened at {_value(v)}",
+    "limit_s": lambda v: f"the limit is {_seconds(v)}",
+    "until": lambda v: f"not before {_value(v)}",
+    "not_after": lambda v: f"it had to leave by {_value(v)}",
+    "key": lambda v: f"for the same “{v}”",
+    "trust": lambda v: "its key is public" if v == "public" else f"its key is {v}",
+    "sent": lambda v: f"{v} were sent",
+    "cap": lambda v: f"{v} are allowed",
+    "into": lambda v: f"now customer {v}",
+    "address": str,
+    "problem": str,
+    "attempts": lambda v: f"{v} attempts",
+}
+
+
+def _said(name: str, value: object) -> str:
+    phrase = _PHRASES.get(name)
+    return phrase(value) if phrase else f"{name.replace('_', ' ')} {_value(value)}"
+
+
+def _texts(value: object) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list) else [str(value)]
+
+
+def _seconds(value: object) -> str:
+    if not isinstance(value, int):
+        return f"{value} s"
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if value >= length and value % length == 0:
+            return span(value // length, unit)
+    return span(value, "seconds")
 
 
 def _leaves(verdict: Mapping[str, Any]) -> list[str]:
@@ -152,7 +167,40 @@ def rule_sentence(rule: Any) -> str:
     return sentence
 
 
+def hours_words(step: Any) -> str:
+    """Return when a step's mail may leave, "" for at any time.
+
+    For example "Mon to Fri from 09:00 to 17:00, never from 21:00 to 08:00".
+    """
+    parts = []
+    if step.weekdays:
+        parts.append(days_words(step.weekdays))
+    if step.send_from or step.send_until:
+        hours = f"from {step.send_from or '00:00'} to {step.send_until or '24:00'}"
+        parts = [f"{parts[0]} {hours}" if parts else hours]
+    if step.quiet_from and step.quiet_until:
+        parts.append(f"never from {step.quiet_from} to {step.quiet_until}")
+    return ", ".join(parts)
+
+
+def days_words(days: Sequence[int]) -> str:
+    """Return weekdays (0 is Monday) shortly: "Mon to Fri", "Tue, Sat"."""
+    found = sorted(set(days))
+    run = found[-1] - found[0] + 1 == len(found)
+    if run and len(found) > 2:
+        return f"{_DAYS[found[0]]} to {_DAYS[found[-1]]}"
+    return ", ".join(_DAYS[day] for day in found)
+
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
 def _step_sentence(step: Any) -> str:
+    hours = hours_words(step)
+    return _wait_sentence(step) + (f" ({hours}, the customer's time)" if hours else "")
+
+
+def _wait_sentence(step: Any) -> str:
     templates = list(dict.fromkeys(v.template.name for v in step.variants.all()))
     send = f"send {names(templates) if templates else 'nothing yet'}"
     wait = span(step.delay_amount, step.delay_unit)

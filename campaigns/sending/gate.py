@@ -138,12 +138,15 @@ def _facts(
     prepared: Mapping[int, Prepared],
 ) -> _Facts:
     journeys = [
-        j
+        (person, j)
         for person, mail in ours
         if (j := decision.states[person].journeys.get(mail.journey or 0))
     ]
-    triggers = load_triggers(j.trigger for j in journeys)
-    decision.ask_conditions((person, mail.version) for person, mail in ours)
+    triggers = load_triggers(j.trigger for _, j in journeys)
+    decision.ask_conditions(
+        ((person, mail.version) for person, mail in ours),
+        leaving=((person, j) for person, j in journeys if j.is_open),
+    )
     return _Facts(
         triggers={key: row.trigger for key, row in triggers.items()},
         permissions=_permissions(decision, ours),
@@ -168,7 +171,7 @@ def _permissions(
     asked = []
     for person, mail in ours:
         email = decision.states[person].person.email
-        version = decision.rules.versions.get(mail.version or 0)
+        version = decision.rules.version(mail.version)
         topic = version.document.topic if version else None
         asked.append((person, address_hash(email) if email else b"", topic))
     answers = facts_for_addresses(asked, now=decision.now)

@@ -46,7 +46,7 @@ class Simulator:
         self.key = SigningKey.kept_in(key_file)
         self.store = Store(data)
         self._faults = Faults()
-        self.webhooks = Webhooks(self.key, self._faults, url=webhook)
+        self.webhooks = Webhooks(self.key, self._faults, url=webhook, folder=data)
         self.sending = MailSend(self.store, self._faults, self.webhooks)
         self.settings = Settings(self.store, self.webhooks, self.key)
         self.programs = Programs(self.store, self._faults, self.webhooks, self.key)

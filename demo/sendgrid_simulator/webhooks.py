@@ -10,10 +10,13 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from demo.sendgrid_simulator.faults import Faults
+from demo.sendgrid_simulator.journal import Journal, Kept
 from demo.sendgrid_simulator.keys import SigningKey
 from demo.sendgrid_simulator.store import Mail, now
 
@@ -61,20 +64,43 @@ def body_of(events: Sequence[Event]) -> bytes:
     return ("[" + "\r\n,".join(json.dumps(e) for e in events) + "]\r\n").encode("ascii")
 
 
-class Webhooks:
-    """Posts events to `url`, oldest first; what is refused comes again later."""
+@dataclass(order=True, slots=True)
+class _Due:
+    """Events to post together. `due` and `since`, the first try, are monotonic."""
 
-    def __init__(self, key: SigningKey, faults: Faults, *, url: str = "") -> None:
+    due: float
+    order: int
+    since: float
+    events: list[Kept]
+
+
+class Webhooks:
+    """Posts events to `url`, oldest first; what is refused comes again later.
+
+    With a `folder`, what was not taken yet is posted after the next start. A crash
+    between an answer and its note posts twice, with the same ids, as SendGrid may.
+    """
+
+    def __init__(
+        self,
+        key: SigningKey,
+        faults: Faults,
+        *,
+        url: str = "",
+        folder: Path | None = None,
+    ) -> None:
         self.url = url
         self.enabled = True
         self.flags: dict[str, bool] = {}  # SendGrid's switches by kind of event
         self._key = key
         self._faults = faults
         self._order = itertools.count()
-        self._due: list[tuple[float, int, float, list[Event]]] = []
+        self._due: list[_Due] = []
         self._wake = threading.Condition()
         self._busy = False
         self._stopping = False
+        self._journal = Journal(folder / "webhooks.jsonl" if folder else None)
+        self._push(self._journal.waiting(), after_s=0)
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
     def start(self) -> None:
@@ -87,6 +113,7 @@ class Webhooks:
             self._stopping = True
             self._wake.notify_all()
         self._thread.join(POST_TIMEOUT_S + 1)
+        self._journal.close()
 
     def add(self, events: Sequence[Event]) -> None:
         """Take events to post soon."""
@@ -95,12 +122,15 @@ class Webhooks:
             return
         if self._faults.strike("webhook_duplicate"):
             wanted = [e for e in wanted for _ in range(2)]
-        began = time.monotonic()
+        kept = self._journal.add(wanted, at=now().timestamp())
+        self._push(kept, after_s=GATHER_S)
+
+    def _push(self, kept: Sequence[Kept], *, after_s: float) -> None:
+        since = time.monotonic()
         with self._wake:
-            for event in wanted:
-                heapq.heappush(
-                    self._due, (began + GATHER_S, next(self._order), began, [event])
-                )
+            for each in kept:
+                due = _Due(since + after_s, next(self._order), since, [each])
+                heapq.heappush(self._due, due)
             self._wake.notify_all()
 
     def pending(self) -> int:
@@ -110,46 +140,55 @@ class Webhooks:
 
     def _run(self) -> None:
         while (batch := self._next()) is not None:
-            began, events = batch
-            if self.enabled and self.url and not self._post(events):
-                self._again(began, events)
+            if self.enabled and self.url and not self._post(batch.events):
+                self._again(batch)
+            else:
+                self._journal.done(batch.events)
             with self._wake:
                 self._busy = False
                 self._wake.notify_all()
 
-    def _next(self) -> tuple[float, list[Event]] | None:
-        """Wait for what is due and return it with the time it began; None ends."""
+    def _next(self) -> _Due | None:
+        """Wait for what is due and return it as one batch; None ends."""
         with self._wake:
             while not self._stopping:
                 moment = time.monotonic()
-                if not self._due or self._due[0][0] > moment:
-                    wait = self._due[0][0] - moment if self._due else None
+                if not self._due or self._due[0].due > moment:
+                    wait = self._due[0].due - moment if self._due else None
                     self._wake.wait(wait)
                     continue
-                began = self._due[0][2]
-                events: list[Event] = []
+                batch = heapq.heappop(self._due)
                 while (
-                    self._due and self._due[0][0] <= moment and len(events) < MAX_BATCH
+                    self._due
+                    and self._due[0].due <= moment
+                    and len(batch.events) < MAX_BATCH
                 ):
-                    events += heapq.heappop(self._due)[3]
+                    batch.events += heapq.heappop(self._due).events
                 self._busy = True
-                return began, events
+                return batch
         return None
 
-    def _again(self, began: float, events: list[Event]) -> None:
-        age = time.monotonic() - began
-        if age > GIVE_UP_S:
-            logger.warning("gave up %d events after a day", len(events))
+    def _again(self, batch: _Due) -> None:
+        oldest = now().timestamp() - GIVE_UP_S
+        old = [kept for kept in batch.events if kept.at < oldest]
+        if old:
+            logger.warning("gave up %d events after a day", len(old))
+            self._journal.done(old)
+            batch.events = [kept for kept in batch.events if kept.at >= oldest]
+        if not batch.events:
             return
-        due = time.monotonic() + min(max(FIRST_RETRY_S, age), LAST_RETRY_S)
+        moment = time.monotonic()
+        waited = moment - batch.since
+        batch.due = moment + min(max(FIRST_RETRY_S, waited), LAST_RETRY_S)
+        batch.order = next(self._order)
         with self._wake:
-            heapq.heappush(self._due, (due, next(self._order), began, events))
+            heapq.heappush(self._due, batch)
 
-    def _post(self, events: list[Event]) -> bool:
+    def _post(self, events: list[Kept]) -> bool:
         if self._faults.strike("webhook_shuffle"):
             random.shuffle(events)
         timestamp = str(int(now().timestamp()))
-        body = body_of(events)
+        body = body_of([kept.event for kept in events])
         headers = {
             "Content-Type": "application/json;charset=utf-8",
             "User-Agent": "SendGrid Event API",

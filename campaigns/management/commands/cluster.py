@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
+from campaigns.deciding import server_version
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.management.locks import AlreadyRunning, hold
@@ -42,7 +43,7 @@ class Command(BaseCommand):
                 f"There is no cluster {', '.join(unknown)}; "
                 f"there are: {', '.join(settings.CLUSTERS)}."
             )
-        _check_address_key()
+        _check_database()
         grace = options["grace"]
         assert isinstance(grace, float)  # noqa: S101 - type=float says so
         try:
@@ -58,11 +59,12 @@ class Command(BaseCommand):
             ).run()
 
 
-def _check_address_key() -> None:
-    """Refuse to start with a wrong key. A database that is away is waited for later."""
+def _check_database() -> None:
+    """Refuse a wrong key or an old server. A database that is away is waited for."""
     try:
+        server_version.confirm()
         confirm()
-    except AddressKeyChanged as changed:
-        raise CommandError(str(changed)) from None
+    except (AddressKeyChanged, server_version.ServerTooOld) as refused:
+        raise CommandError(str(refused)) from None
     except (*AWAY, ProgrammingError):
         distrust_connection()  # each task looks again before it works

@@ -11,8 +11,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
+from campaigns.deciding import server_version
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.domain.states import RuleStatus
+from campaigns.journeys import demo_data
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.models import Rule
 from campaigns.reports import readiness
@@ -25,6 +27,12 @@ from emailtriggers.first_start import (
 )
 from emailtriggers.postgres import PostgresBroken
 
+REFUSED: Final = (
+    running.PortTaken,
+    PostgresBroken,
+    server_version.ServerTooOld,
+    AddressKeyChanged,
+)
 READY_S: Final = 30.0
 EVENT: Final = (
     '{"userId":"u1","event":"Signed Up","context":{"traits":'
@@ -61,7 +69,7 @@ class Command(BaseCommand):
             if not run.stopping():
                 self._start(run)
             run.watch()
-        except (running.PortTaken, PostgresBroken, AddressKeyChanged) as error:
+        except REFUSED as error:
             raise CommandError(str(error)) from error
         except OperationalError as error:
             which = "embedded" if settings.EMBEDDED else "DATABASE_URL"
@@ -75,9 +83,11 @@ class Command(BaseCommand):
             run.stop()
 
     def _start(self, run: running.Running) -> None:
+        server_version.confirm()
         if readiness.unapplied():
             call_command("migrate", verbosity=0, interactive=False)
         confirm()
+        paused = demo_data.confirm()
         children = [running.web(), running.clusters()]
         if settings.SIMULATED:
             children.append(running.simulator(ensure_simulator_webhook()))
@@ -89,6 +99,8 @@ class Command(BaseCommand):
         if not run.stopping():
             active = Rule.objects.filter(status=RuleStatus.ACTIVE).count()
             self.stdout.write(welcome(password=password, key=key, active=active))
+            if paused:
+                self.stdout.write(f"  {demo_data.paused(paused)}\n")
             if not ready:
                 self.stdout.write("Not all is well yet; /readyz says what.")
             self.stdout.flush()

@@ -1,0 +1,101 @@
+"""A PostgreSQL that is too old is refused at the start, in one clear sentence."""
+
+import re
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from urllib.parse import quote
+
+import pytest
+from django.db import connections
+
+from tests.e2e.product import ROOT, Product
+
+SAID = re.compile(rb"(server_version\0)\d\d")
+
+
+class OldServer(socketserver.BaseRequestHandler):
+    """The real server, but for the version that it gives when one connects."""
+
+    major = b""
+
+    def handle(self):
+        real = self.real()
+        back = threading.Thread(target=self.pump, args=[real, self.request])
+        back.start()
+        self.pump(self.request, real)
+        back.join()
+        real.close()
+
+    def real(self):
+        at = connections["default"].settings_dict
+        if at["HOST"].startswith("/"):
+            to = socket.socket(socket.AF_UNIX)
+            to.connect(f"{at['HOST']}/.s.PGSQL.{at['PORT'] or 5432}")
+            return to
+        return socket.create_connection((at["HOST"], int(at["PORT"] or 5432)))
+
+    def pump(self, source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(SAID.sub(rb"\g<1>" + self.major, data))
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other side has left
+
+
+@pytest.fixture(params=["13", "14"])
+def old_product(request, tmp_path, transactional_db):
+    handler = type("Handler", (OldServer,), {"major": request.param.encode()})
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
+    thread.start()
+    at = connections["default"].settings_dict
+    login = quote(at["USER"], safe="")
+    if at["PASSWORD"]:
+        login += ":" + quote(at["PASSWORD"], safe="")
+    where = f"{login}@127.0.0.1:{server.server_address[1]}/{at['NAME']}"
+    url = f"postgresql://{where}?sslmode=disable"
+    yield Product(tmp_path, DATABASE_URL=url, SECRET_KEY="k" * 60)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def words_of(product, *words):
+    """Return the code and the words of a command that has to end by itself."""
+    ended = subprocess.run(
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env=product.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "cluster"])
+def test_an_old_server_is_refused_in_one_sentence(old_product, request, command):
+    code, said = words_of(old_product, command)
+    major = request.node.callspec.params["old_product"]
+    assert code == 1
+    assert said.startswith(
+        f"CommandError: The database is PostgreSQL {major}, which is too old. "
+        "Use PostgreSQL 15 or later"
+    )
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("old_product", ["14"], indirect=True)
+@pytest.mark.parametrize(
+    "words", [["migrate"], ["check", "--database", "default"]], ids=lambda w: w[0]
+)
+def test_a_release_does_not_migrate_an_old_server(old_product, words):
+    code, said = words_of(old_product, *words)
+    assert code == 1
+    assert "(campaigns.E001) The database is PostgreSQL 14, which is too old" in said
+    assert "Traceback" not in said
