@@ -12,26 +12,26 @@ BLOCK: Final = 1000  # the INCREMENT of campaigns_ids
 class _Ids:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._owner = 0
         self._next = 0
         self._end = 0
 
     def take(self) -> int:
         with self._lock:
-            owner = os.getpid()  # a forked child must not hand out its parent's block
-            if self._next >= self._end or self._owner != owner:
+            if self._next >= self._end:
                 ((top,),) = database.run("next_ids")
-                self._next, self._end, self._owner = top - BLOCK + 1, top + 1, owner
+                self._next, self._end = top - BLOCK + 1, top + 1
             taken = self._next
             self._next += 1
             return taken
 
     def forget(self) -> None:
-        with self._lock:
-            self._next = self._end = 0
+        """Drop the block; also of a forked child, which must not use its parent's."""
+        self._lock = threading.Lock()
+        self._next = self._end = 0
 
 
 _ids = _Ids()
+os.register_at_fork(after_in_child=_ids.forget)
 
 
 def new_id() -> int:

@@ -1,10 +1,12 @@
 """Whether an event starts a rule for a person, and why not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from campaigns.domain.conditions import Facts, PastEvent, evaluate
 from campaigns.domain.documents import Duration
@@ -25,8 +27,7 @@ from campaigns.domain.timing import add, elapsed
 MAX_KEY_CHARS: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """An event that is being decided about, as it will be stored."""
 
     event: IncomingEvent
@@ -45,8 +46,7 @@ class Arrival:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What became of one rule that an event touched; kept on the event's row."""
 
     rule: int
@@ -65,8 +65,7 @@ class Decision:
         return shown
 
 
-@dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(Struct, frozen=True):
     """The event starts a journey."""
 
     version: Version
@@ -74,15 +73,13 @@ class Enter:
     arm: Arm
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """The event starts the wait of a journey anew."""
 
     journey: Journey
 
 
-@dataclass(frozen=True, slots=True)
-class NotEntered:
+class NotEntered(Struct, frozen=True):
     """The event starts nothing, for this reason."""
 
     reason: Reason

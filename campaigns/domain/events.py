@@ -1,10 +1,11 @@
 """What a customer did, as every stage of the engine sees it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, field
 
 MAX_ID_CHARS: Final = 500
 MAX_NAME_CHARS: Final = 200
@@ -30,8 +31,7 @@ class Trust(StrEnum):
     PUBLIC = "public"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRef:
+class SourceRef(Struct, frozen=True):
     """The source that an authenticated request speaks for."""
 
     id: int
@@ -39,8 +39,7 @@ class SourceRef:
     trust: Trust
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IncomingEvent:
+class IncomingEvent(Struct, frozen=True, kw_only=True):
     """One event in the engine's own form, made by a dialect.
 
     Every string is at most the MAX_ constant of its kind, trimmed, and free of
@@ -65,8 +64,7 @@ class IncomingEvent:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedInput:
+class RejectedInput(Struct, frozen=True, kw_only=True):
     """An event that cannot be taken: what was wrong, and where.
 
     `code` is a stable word ("id_too_long"), `detail` a sentence for people,

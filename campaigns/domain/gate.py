@@ -1,9 +1,11 @@
 """The last look before a mail is handed over, and what follows from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from campaigns.domain.conditions import evaluate
 from campaigns.domain.entry import exit_cause, find_exit
@@ -24,8 +26,7 @@ from campaigns.domain.timing import is_open, next_open
 AGAIN_AFTER: Final = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateFacts:
+class GateFacts(Struct, frozen=True, kw_only=True):
     """What was read under the locks, for one mail.
 
     `suppressed` are the reasons in force for the address, those of the mail's
@@ -49,13 +50,11 @@ class GateFacts:
     journey_stopped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Go:
+class Go(Struct, frozen=True):
     """Hand it over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Back to the queue until then; with another variant if one is named."""
 
     until: datetime
@@ -63,16 +62,14 @@ class Wait:
     variant: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """Never send this mail; its journey goes on."""
 
     reason: SkipReason
     detail: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """Keep it until somebody acts: a resume, or a mended template."""
 
     reason: SkipReason

@@ -1,9 +1,10 @@
 """What a condition asks of a person's past, and the form of the answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
+
+from msgspec import Struct
 
 from campaigns.domain.condition_tree import AllOf, AnyOf, Condition, Did, Not
 from campaigns.domain.durations import Duration
@@ -11,8 +12,7 @@ from campaigns.domain.durations import Duration
 WHERE_LIMIT: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PastEvent:
+class PastEvent(Struct, frozen=True):
     """One event of the person, as conditions see it."""
 
     id: int
@@ -41,8 +41,7 @@ class Past(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryNeed:
+class HistoryNeed(Struct, frozen=True):
     """One question: the events of a name in the time `within` before now.
 
     `limit` is how many of the newest are enough, `needs_properties` whether

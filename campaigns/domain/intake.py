@@ -6,10 +6,13 @@ made it writes what changed, or throws it away when an event fails.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from campaigns.domain.addresses import AddressInvalid, validate
 from campaigns.domain.entry import Arrival, Decision
@@ -40,8 +43,7 @@ class Name(NamedTuple):
         return f"{'user' if self.namespace == Namespace.USER else 'anon'}:{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An event as it is to be written, with its person and its decisions."""
 
     event: IncomingEvent

@@ -1,9 +1,10 @@
 """Which rules an event touches, and what must be known to decide about it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+
+from msgspec import Struct
 
 from campaigns.domain.conditions import history_questions
 from campaigns.domain.events import IncomingEvent, SourceRef, Trust
@@ -14,8 +15,7 @@ from campaigns.domain.timing import elapsed
 PAST_LIMIT: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Touches:
+class Touches(Struct, frozen=True):
     """The versions that an event may start.
 
     Exits, wakes and goals are looked for in the journeys that the person has.
@@ -24,8 +24,7 @@ class Touches:
     entries: tuple[Version, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Question:
+class Question(Struct, frozen=True, order=True):
     """Asks for a person's events of one name since a time (newest PAST_LIMIT)."""
 
     name: str

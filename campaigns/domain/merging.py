@@ -1,8 +1,9 @@
 """Two customers turn out to be one."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from campaigns.domain.people import CooldownKey, Journey, Person, State
 from campaigns.domain.react import look_back

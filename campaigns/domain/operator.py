@@ -1,8 +1,9 @@
 """What a person may do about a mail that waits for one: release, discard, re-drive."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from campaigns.domain.gate import after_mail
 from campaigns.domain.people import Mail, State

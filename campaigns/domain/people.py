@@ -6,11 +6,13 @@ of row and no effect that a state does not show.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from campaigns.domain.conditions import PastEvent
 from campaigns.domain.states import (
@@ -34,8 +36,7 @@ def bucket_of(born_as: str) -> int:
     return int.from_bytes(digest, "big") % BUCKETS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(Struct, frozen=True, kw_only=True):
     """A customer. `trait_times` are microseconds since 1970, when each was said."""
 
     id: int
@@ -70,8 +71,7 @@ class Person:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class EventRef:
+class EventRef(Struct, frozen=True):
     """Enough to find an event again, and to compare its time."""
 
     id: int
@@ -79,8 +79,7 @@ class EventRef:
     occurred_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journey:
+class Journey(Struct, frozen=True, kw_only=True):
     """One customer's way through one version. `due_at` is the timer's."""
 
     id: int
@@ -143,8 +142,7 @@ class Journey:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
+class Mail(Struct, frozen=True, kw_only=True):
     """One intended mail; a row of the message table."""
 
     id: int
@@ -181,15 +179,14 @@ class Mail:
         check_move(self.state, state)
         if state is not MessageState.QUEUED:
             changes.setdefault("not_before", None)
-        return replace(self, state=state, **changes)  # type: ignore[arg-type]
+        return replace(self, state=state, **changes)
 
     def cancel(self, reason: str, *, now: datetime) -> "Mail":
         """Return the mail cancelled before any byte of it was sent."""
         return self.move(MessageState.CANCELLED, reason=reason, settled_at=now)
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """A person's events, as far as they were asked for."""
 
     rows: tuple[PastEvent, ...] = ()
@@ -215,8 +212,7 @@ class Past:
 CooldownKey = tuple[int, str]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """One person and all that a decision may change of theirs."""
 
     person: Person

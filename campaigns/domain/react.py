@@ -1,8 +1,9 @@
 """What one event does to one person: exits, wakes, conversions, restarts, entries."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from campaigns.domain.entry import (
     Arrival,

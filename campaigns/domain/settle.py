@@ -1,8 +1,9 @@
 """What a provider's answer, or evidence, or silence makes of a mail."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import replace
 
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.gate import after_mail

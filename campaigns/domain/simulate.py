@@ -5,10 +5,12 @@ what reached the engine from outside, and ticks; each names its own time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from campaigns.domain.answers import Accepted, Answer
 from campaigns.domain.entry import Decision

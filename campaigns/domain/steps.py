@@ -1,9 +1,11 @@
 """A journey's way from step to step: waiting, waking, sending, finishing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from campaigns.domain.conditions import Facts, evaluate
 from campaigns.domain.documents import Duration, Step, Variant
@@ -21,49 +23,42 @@ from campaigns.domain.timing import add, due_at, is_open, next_open
 NewId = Callable[[], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """The step is due: queue this mail."""
 
     mail: Mail
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Struct, frozen=True):
     """Not now: the window is closed until then."""
 
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(Struct, frozen=True):
     """The rule is paused: keep the place, and the time it was due."""
 
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(Struct, frozen=True):
     """No variant of the step is meant for this person: go on without a mail."""
 
     detail: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """The version can be read again: begin the step that could not be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """The rule is archived: the journey ends here."""
 
 
 Advance = Send | Sleep | Park | Pass | Begin | Cancel
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """The event that a journey speaks of, as conditions and templates see it."""
 
     name: str

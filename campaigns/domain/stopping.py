@@ -1,8 +1,9 @@
 """What a resume, an archive or a release does to one person's journeys."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from campaigns.domain.people import Journey, State
 from campaigns.domain.ruleset import Ruleset, Version

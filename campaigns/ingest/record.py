@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from typing import Final, NamedTuple
 
 from django.db import DatabaseError
 
@@ -145,8 +146,7 @@ def _refusal(event: IncomingEvent, code: str) -> RejectedInput:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
+class _Arrived(NamedTuple):
     """An event with whence it came, and the names that it speaks of."""
 
     event: IncomingEvent
@@ -277,8 +277,7 @@ def _claim(intake: Intake, names: set[Name], known: dict[Name, int]) -> None:
         raise Restart
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(NamedTuple):
     """Whom an event's names may come to stand for, of those who are known.
 
     `moves`: the names may change who is who.
@@ -286,6 +285,9 @@ class _Link:
 
     people: frozenset[int]
     moves: bool
+
+
+_NOBODY: Final = _Link(frozenset(), moves=True)
 
 
 def _linked(fresh: Sequence[_Arrived], known: dict[Name, int]) -> list[_Link]:
@@ -296,10 +298,15 @@ def _linked(fresh: Sequence[_Arrived], known: dict[Name, int]) -> list[_Link]:
         first = each.names[0]
         if first in links:
             continue
-        names = groups.get(first, (first,))
-        people = frozenset(known[n] for n in names if n in known)
-        moves = len(people) > 1 or any(n not in known for n in names)
-        links.update(dict.fromkeys(names, _Link(people, moves)))
+        if group := groups.get(first):
+            people = frozenset(known[n] for n in group if n in known)
+            moves = len(people) > 1 or any(n not in known for n in group)
+            links.update(dict.fromkeys(group, _Link(people, moves)))
+        else:
+            owner = known.get(first)
+            links[first] = (
+                _NOBODY if owner is None else _Link(frozenset((owner,)), moves=False)
+            )
     return [links[each.names[0]] for each in fresh]
 
 
@@ -325,10 +332,11 @@ def _asked(
     asked: dict[int, set[Question]] = {}
     for each, link in zip(fresh, linked, strict=True):
         people = link.people & concerned
-        if not people:
+        touches = match(rules, each.event)
+        if not people or not (touches.entries or len(people) > 1):
             continue
         event = not_after(each.event, decision.now)
-        wanted = set(questions(match(rules, event), event, now=decision.now))
+        wanted = set(questions(touches, event, now=decision.now))
         if len(people) > 1:
             for person in people:
                 journeys = decision.states[person].journeys.values()

@@ -1,9 +1,10 @@
 """Histories that hypothesis makes: rules, and what happens to customers, in order."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from campaigns.domain.events import EventType, IncomingEvent
 
