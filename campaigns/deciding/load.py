@@ -94,10 +94,14 @@ def load_past(
     return {owner: Past(tuple(events)) for owner, events in found.items()}
 
 
-def load_mails(ids: Iterable[int]) -> list[tuple[int, Mail]]:
-    """Lock these mails in the order of their ids; return (customer, mail) pairs."""
-    rows = database.run("mails_by_id", ids=sorted(set(ids)))
-    return [(row[0], mail_of(row)) for row in rows]
+def lock_mails(ids: Iterable[int]) -> Call:
+    """Lock these mails in the order of their ids."""
+    return call("mails_by_id", ids=sorted(set(ids)))
+
+
+def locked_mails(result: Result) -> list[tuple[int, Mail]]:
+    """Return (customer, mail) pairs, of what lock_mails returned."""
+    return [(row[0], mail_of(row)) for row in result.rows]
 
 
 def person_of_row(row: Row) -> Person:

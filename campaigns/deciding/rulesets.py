@@ -16,7 +16,7 @@ from campaigns.deciding.database import Call, call
 from campaigns.domain.documents import Document, DocumentInvalid, parse_document
 from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.states import RuleStatus
-from campaigns.models import Company, IngestState, Rule, RuleVersion, Sender, Topic
+from campaigns.models import Company, IngestState, Rule, RuleVersion, Sender
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +83,6 @@ def unreadable() -> list[Unreadable]:
     number = IngestState.objects.values_list("ruleset", flat=True).get(pk=1)
     at(number)
     return [_unreadable[key] for key in sorted(_unreadable)]
-
-
-def topic_name(topic: int) -> str:
-    """Return what the topic is called in mails; '' if it is gone."""
-    found = Topic.objects.filter(pk=topic).values_list("name", flat=True).first()
-    return found or ""
 
 
 def forget() -> None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from campaigns.deciding import database, load
 from campaigns.deciding.addresses import address_hash as hash_of
+from campaigns.deciding.database import Call, Result, call
 from campaigns.deciding.transaction import Decision, Restart, decide, roots
 from campaigns.domain.addresses import normalise
 from campaigns.domain.people import Person
@@ -210,28 +211,31 @@ def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> boo
     return decide(work)
 
 
-def facts_for_addresses(
-    pairs: Sequence[tuple[int, bytes, int | None]], now: datetime
-) -> list[Permission]:
+def read_permissions(
+    pairs: Sequence[tuple[int, bytes, int | None]], *, now: datetime
+) -> Call:
     """Read what stops or allows mail, for each (customer, address hash, topic).
 
-    Returns, in the order asked: the reasons in force against the address, the
-    customer's own choice about the topic (None: none), and whether their newest
-    word about it is a consent. One statement; to be asked under the locks.
+    To be asked under the locks.
     """
-    if not pairs:
-        return []
-    customers, hashes, topics = zip(*pairs, strict=True)
-    rows = database.run(
+    return call(
         "permissions",
-        customer_id=customers,
-        address_hash=hashes,
-        topic_id=topics,
+        customer_id=[customer for customer, _, _ in pairs],
+        address_hash=[address for _, address, _ in pairs],
+        topic_id=[topic for _, _, topic in pairs],
         now=now,
     )
+
+
+def permissions_of(result: Result) -> list[Permission]:
+    """Return, in the order asked, what read_permissions returned.
+
+    The reasons in force against the address, the customer's own choice about the
+    topic (None: none), and whether their newest word about it is a consent.
+    """
     return [
         (frozenset(map(SuppressionReason, reasons)), subscribed, bool(granted))
-        for reasons, subscribed, granted in rows
+        for reasons, subscribed, granted in result.rows
     ]
 
 

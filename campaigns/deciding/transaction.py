@@ -99,8 +99,15 @@ class Decision:
     def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
         """Lock mails of locked people; return (person, mail) by id.
 
+        Restart if one is of somebody else.
+        """
+        return self.take_mails(database.run_all([load.lock_mails(ids)])[0])
+
+    def take_mails(self, locked: Result) -> dict[int, tuple[int, Mail]]:
+        """Do so with what load.lock_mails returned.
+
         A mail may name a customer who was merged since, more than once: what no
-        open journey waits for is not moved. Restart if it is of somebody else.
+        open journey waits for is not moved.
         """
         survivor = {
             member: state.person.id
@@ -108,7 +115,7 @@ class Decision:
             for member in (state.person.id, *state.person.merged_ids)
         }
         found = {}
-        for customer, mail in load.load_mails(ids):
+        for customer, mail in load.locked_mails(locked):
             person = survivor.get(customer)
             if person is None:
                 raise Restart
@@ -212,9 +219,11 @@ def decide(
             return result
 
 
+def owners_of(people: Iterable[int]) -> Call:
+    """Ask for (customer, survivor) rows, following merges. Takes no locks."""
+    return call("roots", ids=sorted(set(people)))
+
+
 def roots(people: Iterable[int]) -> dict[int, int]:
     """Return the surviving customer of each, following merges. Takes no locks."""
-    wanted = sorted(set(people))
-    if not wanted:
-        return {}
-    return dict(database.run("roots", ids=wanted))
+    return dict(database.run_all([owners_of(people)])[0].rows)

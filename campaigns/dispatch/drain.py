@@ -4,10 +4,11 @@ import time
 from typing import Final
 
 from campaigns.journeys.advance import advance_due
-from campaigns.sending.deliver import send_due
+from campaigns.sending.deliver import Flight
 from campaigns.sending.settle import rescue
 
 CLAIM_FOR_S: Final = 2.0
+WAIT_S: Final = 0.02
 
 
 def drain(*, limit_s: float = CLAIM_FOR_S) -> int:
@@ -18,9 +19,15 @@ def drain(*, limit_s: float = CLAIM_FOR_S) -> int:
     """
     until = time.monotonic() + limit_s
     done = rescue()
-    while time.monotonic() < until:
-        worked = advance_due() + send_due()
-        if not worked:
-            break
-        done += worked
+    flight = Flight()
+    try:
+        while time.monotonic() < until:
+            worked = advance_due() + flight.send_due()
+            if not worked and not flight.wait(WAIT_S):
+                break
+            done += worked
+    except Exception:
+        flight.land()
+        raise
+    flight.land()
     return done

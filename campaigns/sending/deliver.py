@@ -1,11 +1,12 @@
-"""Hand claimed mails over: prepare, gate, POST in parallel, settle each answer."""
+"""Hand claimed mails over: prepare, gate, POST in parallel, settle what was answered."""
 
 import logging
 import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.conf import settings
@@ -16,49 +17,106 @@ from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim, claim
 from campaigns.sending.gate import Begun, begin
 from campaigns.sending.prepare import prepare
-from campaigns.sending.settle import settle
+from campaigns.sending.settle import Answered, settle_all
 
 logger = logging.getLogger(__name__)
 
 FROZEN_S: Final = 5.0
+QUICK_S: Final = 0.5
+SETTLED_AT_ONCE: Final = 200
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _pools_lock = threading.Lock()
 
 
-def send_due() -> int:
-    """Claim as many mails as can be POSTed at once, send and settle them.
+class Flight:
+    """The mails that this process is handing over.
 
-    Returns how many were claimed.
+    One thread decides and writes; CLUSTER_THREADS others only POST. `sending` is
+    committed for each before its POST begins, and as each is answered its thread
+    takes another: nobody waits for the slowest of a batch.
     """
-    claims = claim(limit=settings.CLUSTER_THREADS)
-    if claims:
-        send(claims)
-    return len(claims)
+
+    def __init__(self) -> None:
+        self._answers: SimpleQueue[Answered] = SimpleQueue()
+        self._out = 0
+        self._slowest_s = 0.0
+
+    def send_due(self) -> int:
+        """Settle what was answered, and fill the free threads with mails that are due.
+
+        Returns how many mails moved; never waits for an answer.
+        """
+        settled = self._settle()
+        room = self._room()
+        claims = claim(limit=room) if room else []
+        if claims:
+            self.hand_over(claims)
+        return settled + len(claims)
+
+    def hand_over(self, claims: Sequence[Claim]) -> None:
+        """Gate these claims, and begin to POST what may go."""
+        begun = begin(claims, prepare(claims))
+        started = _alive_for()
+        providers = connected(b.provider for b in begun)
+        for each in begun:
+            self._out += 1
+            _pool().submit(self._post, each, providers[each.provider], started)
+
+    def wait(self, limit_s: float) -> bool:
+        """Settle the next answers, waiting for at most that long; False if none can come."""
+        if not self._out:
+            return False
+        self._settle(limit_s=limit_s)
+        return True
+
+    def land(self) -> None:
+        """Wait for all answers, and settle them."""
+        while self._out:
+            self._settle(limit_s=None)
+
+    def _room(self) -> int:
+        """Return for how many mails there is a thread, or soon will be.
+
+        A few mails lie ready while the provider is quick; when it is slow they
+        would wait for longer than their lease allows. Single mails are not
+        fetched: each fetch costs the same few round trips.
+        """
+        threads = settings.CLUSTER_THREADS
+        few = threads // 8
+        ready = few if self._slowest_s < QUICK_S else 0
+        room = threads + ready - self._out
+        return room if room > few or not self._out else 0
+
+    def _settle(self, limit_s: float | None = 0.0) -> int:
+        answered: list[Answered] = []
+        try:
+            answered.append(self._answers.get(timeout=limit_s, block=limit_s != 0.0))
+            while len(answered) < SETTLED_AT_ONCE:
+                answered.append(self._answers.get_nowait())
+        except Empty:
+            pass
+        if answered:
+            self._out -= len(answered)
+            settle_all(answered)
+        return len(answered)
+
+    def _post(self, begun: Begun, provider: Provider, started: float) -> None:
+        before = _alive_for()
+        answer = _answer(begun, provider, started)
+        took = _alive_for() - before
+        self._slowest_s = max(took, self._slowest_s * 0.9)
+        self._answers.put(Answered(begun.customer, begun.mail, begun.token, answer))
 
 
 def send(claims: Sequence[Claim]) -> None:
     """Gate these claims, hand over what may go, and settle every answer."""
-    begun = begin(claims, prepare(claims))
-    started = _alive_for()
-    providers = connected(b.provider for b in begun)
-    futures = {
-        _pool().submit(_post, b, providers[b.provider], started): b for b in begun
-    }
-    for future in as_completed(futures):
-        _settle(futures[future], future.result())
+    flight = Flight()
+    flight.hand_over(claims)
+    flight.land()
 
 
-def _settle(sent: Begun, answer: Answer) -> None:
-    """Write one answer; a fault of ours must not leave the others unwritten."""
-    try:
-        settle(sent.customer, sent.mail, sent.token, answer)
-    except Exception:
-        # Its lease ends, and it becomes `unknown`: never sent again on its own.
-        logger.exception("message %s could not be settled", sent.mail)
-
-
-def _post(begun: Begun, provider: Provider, started: float) -> Answer:
+def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
     if _alive_for() - started > FROZEN_S:
         return Refused(
             Refusal.NOT_REACHED, "The machine slept between the decision and the call."

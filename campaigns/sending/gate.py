@@ -9,11 +9,12 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from campaigns.deciding import database
+from campaigns.deciding import database, load
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.suppressing import facts_for_addresses
-from campaigns.deciding.transaction import Decision, decide, roots
-from campaigns.deciding.triggers import load_triggers
+from campaigns.deciding.database import Call, Result, call
+from campaigns.deciding.suppressing import permissions_of, read_permissions
+from campaigns.deciding.transaction import Decision, decide, owners_of
+from campaigns.deciding.triggers import read_triggers, triggers_of
 from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
 from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.people import Mail, State
@@ -44,7 +45,10 @@ def begin(claims: Sequence[Claim], prepared: Mapping[int, Prepared]) -> list[Beg
     When this returns, `sending` is committed for each: a crash from here on
     leaves `unknown`, never a second mail.
     """
-    return decide(lambda decision: _begin(decision, claims, prepared))
+    return decide(
+        lambda decision: _begin(decision, claims, prepared),
+        first=lambda: [owners_of(c.customer for c in claims)],
+    )
 
 
 def _begin(
@@ -78,18 +82,17 @@ def _begin(
 
 def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]:
     """Lock people, addresses, mails, in this order; return what is still ours."""
-    owner = roots(c.customer for c in claims)
-    decision.lock(set(owner.values()), addresses=address_hash)
-    found = decision.load_mails(c.id for c in claims)
-    alive = {
-        row[0]
-        for row in database.run(
-            "leases_left",
-            ids=[c.id for c in claims],
-            tokens=[c.token for c in claims],
-            margin_s=MARGIN_S,
-        )
-    }
+    owners: dict[int, int] = dict(decision.first[0].rows)
+    decision.lock(owners.values(), addresses=address_hash)
+    leases = call(
+        "leases_left",
+        ids=[c.id for c in claims],
+        tokens=[c.token for c in claims],
+        margin_s=MARGIN_S,
+    )
+    locked, left = database.run_all([load.lock_mails(c.id for c in claims), leases])
+    found = decision.take_mails(locked)
+    alive = {row[0] for row in left.rows}
     ours = []
     for claim in claims:
         if claim.id not in alive or claim.id not in found:
@@ -144,15 +147,22 @@ def _facts(
         for person, mail in ours
         if (j := decision.states[person].journeys.get(mail.journey or 0))
     ]
-    triggers = load_triggers(j.trigger for _, j in journeys)
+    refs = [j.trigger for _, j in journeys]
+    triggers, permissions, *capped = database.run_all(
+        [
+            read_triggers(refs),
+            _read_permissions(decision, ours),
+            *_read_capped(decision, ours),
+        ]
+    )
     decision.ask_conditions(
         ((person, mail.version) for person, mail in ours),
         leaving=((person, j) for person, j in journeys if j.is_open),
     )
     return _Facts(
-        triggers={key: row.trigger for key, row in triggers.items()},
-        permissions=_permissions(decision, ours),
-        capped=_capped(decision, ours),
+        triggers={k: r.trigger for k, r in triggers_of(refs, triggers).items()},
+        permissions=_permissions(ours, permissions),
+        capped=Counter({bytes(row[0]): row[1] for r in capped for row in r.rows}),
         prepared=prepared,
         stopped=_stopped_journeys(ours),
     )
@@ -167,16 +177,20 @@ def _stopped_journeys(ours: Sequence[tuple[int, Mail]]) -> frozenset[int]:
     return frozenset(stopped.values_list("pk", flat=True))
 
 
-def _permissions(
-    decision: Decision, ours: Sequence[tuple[int, Mail]]
-) -> dict[int, GateFacts]:
+def _read_permissions(decision: Decision, ours: Sequence[tuple[int, Mail]]) -> Call:
     asked = []
     for person, mail in ours:
         email = decision.states[person].person.email
-        version = decision.rules.version(mail.version)
+        version = decision.rules.versions.get(mail.version or 0)
         topic = version.document.topic if version else None
         asked.append((person, address_hash(email) if email else b"", topic))
-    answers = facts_for_addresses(asked, now=decision.now)
+    return read_permissions(asked, now=decision.now)
+
+
+def _permissions(
+    ours: Sequence[tuple[int, Mail]], result: Result
+) -> dict[int, GateFacts]:
+    answers = permissions_of(result)
     return {
         mail.id: GateFacts(
             trigger=Trigger("", {}, {}),
@@ -190,15 +204,16 @@ def _permissions(
     }
 
 
-def _capped(decision: Decision, ours: Sequence[tuple[int, Mail]]) -> Counter[bytes]:
+def _read_capped(
+    decision: Decision, ours: Sequence[tuple[int, Mail]]
+) -> tuple[Call, ...]:
     policy = decision.rules.policy
     emails = {decision.states[person].person.email for person, _ in ours}
     hashes = [address_hash(e) for e in emails if e]
     if policy.cap_messages is None or not hashes:
-        return Counter()
+        return ()
     since = decision.now - timedelta(days=policy.cap_days)
-    rows = database.run("capped", hashes=hashes, since=since)
-    return Counter({bytes(row[0]): row[1] for row in rows})
+    return (call("capped", hashes=hashes, since=since),)
 
 
 def _addressed(mail: Mail, state: State, made: Prepared, verdict: Verdict) -> Mail:
@@ -215,7 +230,7 @@ def _open_attempts(
     decision: Decision, begun: Sequence[Begun], mails: Mapping[int, Mail]
 ) -> None:
     if begun:
-        database.run(
+        decision.later(
             "insert_attempts",
             now=decision.now,
             id=[b.token for b in begun],

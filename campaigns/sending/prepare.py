@@ -16,7 +16,7 @@ from campaigns.domain.people import EventRef, Mail, Person, State
 from campaigns.domain.ruleset import Version
 from campaigns.domain.states import Kind
 from campaigns.domain.steps import Trigger
-from campaigns.models import Sender
+from campaigns.models import Sender, Topic
 from campaigns.providers.base import Provider
 from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
@@ -71,6 +71,14 @@ class _Row:
     provider: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The few rows that every mail of a batch may need."""
+
+    senders: Mapping[int, Sender]
+    topics: Mapping[int, str]
+
+
 def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
     """Render these mails; one that cannot be has its problem said instead."""
     rows = [
@@ -84,14 +92,16 @@ def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
         )
     }
     triggers = load_triggers(r.trigger for r in rows if r.trigger)
-    senders = Sender.objects.in_bulk()
+    known = _Known(
+        Sender.objects.in_bulk(), dict(Topic.objects.values_list("pk", "name"))
+    )
     providers = connected(r.provider for r in rows)
     made = {
         row.id: _prepare(
             row,
             people[owner[row.customer]],
             triggers[row.trigger.id] if row.trigger else GONE,
-            senders,
+            known,
         )
         for row in rows
     }
@@ -105,9 +115,7 @@ def _checked(made: Prepared, provider: Provider | None) -> Prepared:
     return replace(made, payload_problem=provider.problem(made.email))
 
 
-def _prepare(
-    row: _Row, person: Person, found: TriggerRow, senders: Mapping[int, Sender]
-) -> Prepared:
+def _prepare(row: _Row, person: Person, found: TriggerRow, known: _Known) -> Prepared:
     made = Prepared(
         email=None,
         problem="",
@@ -121,7 +129,7 @@ def _prepare(
     if not person.email:
         return made
     version = rulesets.published(row.version) if row.version else None
-    sender = senders.get(version.document.sender) if version else None
+    sender = known.senders.get(version.document.sender) if version else None
     problem = _missing(row, version, sender, found)
     if problem or version is None or sender is None or found.occurred_at is None:
         return replace(made, problem=problem)
@@ -134,7 +142,8 @@ def _prepare(
             occurred_at=found.occurred_at,
             extra={"journey": {"woken_by": row.woken_by}},
         )
-        email = compose(_parts(row, person, sender, version, context))
+        topic = known.topics.get(version.document.topic or 0, "")
+        email = compose(_parts(row, person, sender, version, topic, context))
     except TemplateInvalid as error:
         return replace(made, problem=str(error))
     except Exception as error:  # one mail must not stop the others
@@ -164,6 +173,7 @@ def _parts(
     person: Person,
     sender: Sender,
     version: Version,
+    topic: str,
     context: Mapping[str, object],
 ) -> MailParts:
     doc = version.document
@@ -190,7 +200,7 @@ def _parts(
         company=sender.company_name,
         postal_address=sender.postal_address,
         topic_id=doc.topic,
-        topic_name=rulesets.topic_name(doc.topic) if doc.topic else "",
+        topic_name=topic,
         unsubscribe_url=link if marketing else "",
         list_domain=sender.from_email.rpartition("@")[2],
         campaign=f"rule-{version.rule}",

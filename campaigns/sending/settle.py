@@ -2,13 +2,15 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from campaigns.deciding import database
 from campaigns.deciding.database import DatabaseAway
-from campaigns.deciding.transaction import Decision, decide, roots
+from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.people import Mail
 from campaigns.domain.settle import MAX_ATTEMPTS, apply_answer, apply_settled, unknown
@@ -23,49 +25,79 @@ BREAKER_OPEN: Final = timedelta(seconds=30)
 UNAUTHORISED_PAUSE: Final = timedelta(minutes=5)
 RATE_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(hours=1)
+UNANSWERED: Final = Ambiguous("The worker ended before the answer was written.")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the provider answered to the hand-over of one mail."""
+
+    customer: int
+    mail: int
+    token: UUID
+    answer: Answer
 
 
 def settle(customer: int, mail_id: int, token: UUID, answer: Answer) -> None:
-    """Write the answer to a hand-over, through an outage of the database too.
+    """Write the answer to one hand-over; see settle_all."""
+    settle_all([Answered(customer, mail_id, token, answer)])
 
-    If the database stays away, the lease ends and the mail becomes `unknown`:
-    it is never sent again on its own.
+
+def settle_all(answered: Sequence[Answered]) -> None:
+    """Write answers to hand-overs, through an outage of the database too.
+
+    If the database stays away, the leases end and the mails become `unknown`:
+    they are never sent again on their own. What cannot be written for one mail
+    leaves no other unwritten.
     """
     for _ in range(OUTAGE_TRIES):
         try:
-            decide(lambda d: _settle(d, customer, mail_id, token, answer))
+            decide(
+                lambda d: _settle_all(d, answered),
+                first=lambda: [owners_of(a.customer for a in answered)],
+            )
         except DatabaseAway:
             time.sleep(OUTAGE_PAUSE_S)
+        except Exception:
+            if len(answered) == 1:
+                logger.exception("message %s could not be settled", answered[0].mail)
+                return
+            for each in answered:
+                settle_all([each])
+            return
         else:
             return
-    logger.error("message %s could not be settled; its lease will end", mail_id)
+    lost = ", ".join(str(a.mail) for a in answered)
+    logger.error("messages %s could not be settled; their leases will end", lost)
 
 
-def _settle(
-    decision: Decision, customer: int, mail_id: int, token: UUID, answer: Answer
-) -> None:
-    mail, person = _lock_one(decision, customer, mail_id)
-    if mail is None or mail.token != token:
-        return
-    state, attempt = apply_answer(
-        decision.states[person], mail, answer, decision.rules, now=decision.now
-    )
-    decision.states[person] = state
-    if mail.address_hash is not None and state.mails[mail.id].state not in CAPPED:
-        # The cap counts it no more: not while a gate counts this address's mails.
-        decision.lock_address(mail.address_hash)
-    _end_attempt(token, attempt, answer, now=decision.now)
-    _note_health(mail.provider, answer, now=decision.now)
-    decision.note("settle", {"mail": mail.id, "answer": describe(answer)})
-
-
-def _lock_one(
-    decision: Decision, customer: int, mail_id: int
-) -> tuple[Mail | None, int]:
-    owners = roots([customer])
+def _settle_all(decision: Decision, answered: Sequence[Answered]) -> None:
+    owners: dict[int, int] = dict(decision.first[0].rows)
     decision.lock(owners.values())
-    found = decision.load_mails([mail_id]).get(mail_id)
-    return (found[1] if found else None), owners[customer]
+    found = decision.load_mails(a.mail for a in answered)
+    ended: list[_Ended] = []
+    providers: dict[int, list[Answer]] = {}
+    for each in answered:
+        person, mail = found.get(each.mail, (0, None))
+        if mail is None or mail.token != each.token:
+            continue
+        state, attempt = apply_answer(
+            decision.states[person],
+            mail,
+            each.answer,
+            decision.rules,
+            now=decision.now,
+        )
+        decision.states[person] = state
+        if mail.address_hash is not None and state.mails[mail.id].state not in CAPPED:
+            # The cap counts it no more: not while a gate counts this address's mails.
+            decision.lock_address(mail.address_hash)
+        ended.append(_Ended(each.token, attempt, each.answer))
+        providers.setdefault(mail.provider, []).append(each.answer)
+        decision.note("settle", {"mail": mail.id, "answer": describe(each.answer)})
+    _end_attempts(decision, ended)
+    for provider, answers in sorted(providers.items()):
+        _note_health(decision, provider, answers)
 
 
 def describe(answer: Answer) -> dict[str, object]:
@@ -86,43 +118,75 @@ def describe(answer: Answer) -> dict[str, object]:
             return {"kind": "ambiguous", "detail": detail, "status": status}
 
 
-def _end_attempt(
-    token: UUID, state: AttemptState, answer: Answer, *, now: datetime
-) -> None:
-    detail = answer.provider_id if isinstance(answer, Accepted) else answer.detail
-    status = 202 if isinstance(answer, Accepted) else answer.status
-    database.run(
-        "end_attempt",
-        id=token,
-        state=str(state),
-        now=now,
-        status=status,
-        detail=detail[:1000],
-    )
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A call, and how it ended."""
+
+    token: UUID
+    state: AttemptState
+    answer: Answer
+
+    @property
+    def status(self) -> int | None:
+        return 202 if isinstance(self.answer, Accepted) else self.answer.status
+
+    @property
+    def detail(self) -> str:
+        if isinstance(self.answer, Accepted):
+            return self.answer.provider_id
+        return self.answer.detail[:1000]
 
 
-def _note_health(provider: int, answer: Answer, *, now: datetime) -> None:
+def _end_attempts(decision: Decision, ended: Sequence[_Ended]) -> None:
+    if ended:
+        decision.later(
+            "end_attempts",
+            now=decision.now,
+            id=[e.token for e in ended],
+            state=[str(e.state) for e in ended],
+            status=[e.status for e in ended],
+            detail=[e.detail for e in ended],
+        )
+
+
+def _note_health(decision: Decision, provider: int, answers: Sequence[Answer]) -> None:
     """Pause for all hosts on 429, 401, 403; open the breaker after a row of failures."""
-    paused: timedelta | None = None
-    reason = ""
-    failed = isinstance(answer, Ambiguous)
-    if isinstance(answer, Refused):
-        failed = answer.refusal is Refusal.NOT_REACHED
-        if answer.refusal is Refusal.RATE_LIMITED:
-            paused = min(answer.retry_after or RATE_PAUSE, LONGEST_PAUSE)
-            reason = "The provider asked for a slower rate (429)."
-        if answer.refusal is Refusal.UNAUTHORISED:
-            paused = UNAUTHORISED_PAUSE
-            reason = f"The provider refused the API key ({answer.status})."
-    database.run(
+    failed = [_failed(answer) for answer in answers]
+    well = [n for n, bad in enumerate(failed) if not bad]
+    pauses = [p for answer in answers if (p := _pause(answer))]
+    paused, reason = max(pauses, default=(None, ""))
+    decision.later(
         "provider_health",
         provider=provider,
-        failed=failed,
+        recovered=bool(well),
+        failures=len(failed) - (well[-1] + 1 if well else 0),
         threshold=BREAKER_FAILURES,
-        open_until=now + BREAKER_OPEN,
-        paused_until=None if paused is None else now + paused,
+        open_until=decision.now + BREAKER_OPEN,
+        paused_until=None if paused is None else decision.now + paused,
         pause_reason=reason,
     )
+
+
+def _failed(answer: Answer) -> bool:
+    """Return whether the answer speaks against the provider's health."""
+    return isinstance(answer, Ambiguous) or (
+        isinstance(answer, Refused) and answer.refusal is Refusal.NOT_REACHED
+    )
+
+
+def _pause(answer: Answer) -> tuple[timedelta, str] | None:
+    """Return for how long the answer stops all sending, and why."""
+    if not isinstance(answer, Refused):
+        return None
+    if answer.refusal is Refusal.RATE_LIMITED:
+        asked = min(answer.retry_after or RATE_PAUSE, LONGEST_PAUSE)
+        return asked, "The provider asked for a slower rate (429)."
+    if answer.refusal is Refusal.UNAUTHORISED:
+        return (
+            UNAUTHORISED_PAUSE,
+            f"The provider refused the API key ({answer.status}).",
+        )
+    return None
 
 
 def rescue(*, limit: int = 100) -> int:
@@ -134,14 +198,18 @@ def rescue(*, limit: int = 100) -> int:
     rows = database.run("expired_leases", limit=limit)
     if not rows:
         return 0
-    return decide(lambda decision: _rescue(decision, dict(rows)))
+    return decide(
+        lambda decision: _rescue(decision, dict(rows)),
+        first=lambda: [owners_of(customer for _, customer in rows)],
+    )
 
 
 def _rescue(decision: Decision, owners: dict[int, int]) -> int:
-    person_of = roots(owners.values())
+    person_of: dict[int, int] = dict(decision.first[0].rows)
     decision.lock(set(person_of.values()))
     found = decision.load_mails(owners)
     over = {row[0] for row in database.run("leases_over", ids=owners)}
+    ended = []
     for mail_id in sorted(over):
         person, mail = found[mail_id]
         after = _taken_back(mail, now=decision.now)
@@ -149,11 +217,10 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
             decision.states[person], mail, after, decision.rules, now=decision.now
         )
         if mail.state is MessageState.SENDING and mail.token is not None:
-            answer = Ambiguous("The worker ended before the answer was written.")
-            state = AttemptState.AMBIGUOUS
-            if after.state is MessageState.SENT:
-                state = AttemptState.ACCEPTED
-            _end_attempt(mail.token, state, answer, now=decision.now)
+            sent = after.state is MessageState.SENT
+            attempt = AttemptState.ACCEPTED if sent else AttemptState.AMBIGUOUS
+            ended.append(_Ended(mail.token, attempt, UNANSWERED))
+    _end_attempts(decision, ended)
     if over:
         decision.note("rescue", {"mails": sorted(over)})
     return len(over)
@@ -161,7 +228,7 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
 
 def _taken_back(mail: Mail, *, now: datetime) -> Mail:
     if mail.state is MessageState.SENDING:
-        return unknown(mail, "The worker ended before the answer was written.", now=now)
+        return unknown(mail, UNANSWERED.detail, now=now)
     if mail.attempt >= MAX_ATTEMPTS:
         return mail.move(
             MessageState.FAILED,

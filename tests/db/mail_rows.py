@@ -4,8 +4,10 @@ import secrets
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from campaigns.deciding import database
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.ids import new_id
+from campaigns.deciding.suppressing import permissions_of, read_permissions
 from campaigns.models import (
     Attempt,
     Customer,
@@ -144,3 +146,8 @@ def a_mail(customer, *, state="sent", version=None, **changes):
         id=token, message=mail, number=1, state=ended[state], started_at=THEN
     )
     return mail
+
+
+def permissions(pairs, now):
+    """What the gate would read of these (customer, address hash, topic)."""
+    return permissions_of(database.run_all([read_permissions(pairs, now=now)])[0])

@@ -131,11 +131,11 @@ LINES = {
     "before sending commits": (gate, "_open_attempts", "after", "claimed", "sent", 1, 2),
     "after sending committed": (deliver, "begin", "after", "sending", "unknown", 0, 1),
     "before the POST": (deliver, "_alive_for", "after", "sending", "unknown", 0, 1),
-    "after the POST": (deliver, "settle", "before", "sending", "unknown", 1, 1),
+    "after the POST": (deliver, "settle_all", "before", "sending", "unknown", 1, 1),
     "while settling": (settle, "apply_answer", "after", "sending", "unknown", 1, 1),
-    "after the attempt": (settle, "_end_attempt", "after", "sending", "unknown", 1, 1),
+    "after the attempt": (settle, "_end_attempts", "after", "sending", "unknown", 1, 1),
     "before settle commits": (settle, "_note_health", "after", "sending", "unknown", 1, 1),
-    "after settle committed": (deliver, "settle", "after", "sent", "sent", 1, 1),
+    "after settle committed": (deliver, "settle_all", "after", "sent", "sent", 1, 1),
 }  # fmt: skip
 
 
@@ -169,7 +169,8 @@ def test_of_eight_mails_posted_at_once_none_is_posted_again_after_a_crash(
     for number in range(8):
         world.known(f"u{number}")
         world.does(f"u{number}", "Viewed")
-    with killed(monkeypatch, deliver, "settle", when="before", ordinal=3):
+    monkeypatch.setattr(deliver, "SETTLED_AT_ONCE", 1)
+    with killed(monkeypatch, deliver, "settle_all", when="before", ordinal=3):
         drain()
     # A killed process would have no threads left; here the POSTs under way end.
     deliver._pool().shutdown()
@@ -187,7 +188,7 @@ def test_of_eight_mails_posted_at_once_none_is_posted_again_after_a_crash(
 def test_evidence_that_comes_before_the_lease_ends_is_used_by_the_rescue(
     due, simulator, monkeypatch
 ):
-    with killed(monkeypatch, deliver, "settle", when="before"):
+    with killed(monkeypatch, deliver, "settle_all", when="before"):
         drain()
     reported(simulator)
     mail = the_mail()
@@ -201,7 +202,7 @@ def test_evidence_that_comes_before_the_lease_ends_is_used_by_the_rescue(
 
 def test_nothing_gives_back_a_mail_that_has_evidence(due, simulator, monkeypatch):
     """SendGrid reported it, then something on the way said 429."""
-    with killed(monkeypatch, deliver, "settle", when="before"):
+    with killed(monkeypatch, deliver, "settle_all", when="before"):
         drain()
     reported(simulator)
     mail = the_mail()
@@ -541,15 +542,15 @@ def test_an_answer_that_cannot_be_written_leaves_the_others_settled(
     world, simulator, monkeypatch
 ):
     eight_due(world)
-    settle_one = deliver.settle
+    apply_answer = settle.apply_answer
 
-    def fails(customer, *rest):
-        if customer == world.customer("u3").pk:
+    def fails(state, *rest, **named):
+        if state.person.id == world.customer("u3").pk:
             raise RuntimeError("a fault of ours")
-        settle_one(customer, *rest)
+        return apply_answer(state, *rest, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(deliver, "settle", fails)
+        patch.setattr(settle, "apply_answer", fails)
         drain()
     ends = Counter(Message.objects.values_list("state", flat=True))
     assert ends == {"sent": 7, "sending": 1}

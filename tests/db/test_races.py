@@ -449,7 +449,10 @@ def test_a_rescue_during_the_gate_waits_for_it(queued, monkeypatch):
     owners = {c.id: c.customer for c in claims}
     rescuer = Actor(
         "rescuer",
-        lambda: transaction.decide(lambda d: settling._rescue(d, dict(owners))),
+        lambda: transaction.decide(
+            lambda d: settling._rescue(d, dict(owners)),
+            first=lambda: [transaction.owners_of(owners.values())],
+        ),
     ).begin()
     waits_for(rescuer, gate)
     looking.go()

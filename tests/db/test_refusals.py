@@ -6,10 +6,10 @@ import pytest
 
 from campaigns.deciding import clock
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.suppressing import facts_for_addresses, subscribe, unsubscribe
+from campaigns.deciding.suppressing import subscribe, unsubscribe
 from campaigns.feedback.apply import drain
 from campaigns.models import Consent, Customer, Subscription
-from tests.db.mail_rows import a_customer, a_mail, a_topic
+from tests.db.mail_rows import a_customer, a_mail, a_topic, permissions
 from tests.db.webhooks import HARD, NOW, At, item, stamp, store, suppressed
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_it_ends_a_consent_also_for_an_opt_in_topic(time):
     time.time = stamp(900)
     store([item(mail, "unsubscribe")])
     drain()
-    ((_, subscribed, granted),) = facts_for_addresses(
+    ((_, subscribed, granted),) = permissions(
         [(ada.pk, address_hash("ada@example.com"), topic.pk)], now=time.time
     )
     assert (subscribed, granted) == (False, False)

@@ -13,7 +13,6 @@ from campaigns.deciding import clock
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import (
     Block,
-    facts_for_addresses,
     lift,
     subscribe,
     suppress,
@@ -31,14 +30,14 @@ from campaigns.models import (
     Topic,
 )
 from tests.db.locks import wait_until_somebody_waits_for_a_lock
-from tests.db.mail_rows import THEN, a_customer, a_topic
+from tests.db.mail_rows import THEN, a_customer, a_topic, permissions
 
 BOUNCE = SuppressionReason.HARD_BOUNCE
 REFUSED = SuppressionReason.UNSUBSCRIBED
 
 
 def facts(address="ada@example.com", *, customer=0, topic=None, at=THEN):
-    return facts_for_addresses([(customer, address_hash(address), topic)], at)[0]
+    return permissions([(customer, address_hash(address), topic)], at)[0]
 
 
 def reasons(*args, **kwargs):
@@ -226,10 +225,10 @@ class TestChoosing:
             suppress(f"p{i}@example.com", reason=BOUNCE, origin="t")
         pairs = [(i, address_hash(f"p{i}@example.com"), topic.pk) for i in range(50)]
         with CaptureQueriesContext(connection) as django_queries:
-            found = facts_for_addresses(pairs, THEN)
+            found = permissions(pairs, THEN)
         assert len(django_queries) == 0  # it goes by psycopg's own cursor, once
         assert [bool(f[0]) for f in found] == [i % 2 == 0 for i in range(50)]
-        assert facts_for_addresses([], THEN) == []
+        assert permissions([], THEN) == []
 
 
 @pytest.mark.django_db(transaction=True)

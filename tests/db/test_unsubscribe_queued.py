@@ -125,7 +125,7 @@ class TestQueuedMail:
 def gate_paused(monkeypatch):
     """The gate stops after it has read what the address allows, until it is let go."""
     reading, go_on = threading.Event(), threading.Event()
-    real = gate_module.facts_for_addresses
+    real = gate_module.permissions_of
 
     def read_and_wait(*args, **kwargs):
         facts = real(*args, **kwargs)
@@ -133,7 +133,7 @@ def gate_paused(monkeypatch):
         assert go_on.wait(20)
         return facts
 
-    monkeypatch.setattr(gate_module, "facts_for_addresses", read_and_wait)
+    monkeypatch.setattr(gate_module, "permissions_of", read_and_wait)
     return reading, go_on
 
 
