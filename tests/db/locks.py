@@ -12,6 +12,8 @@ def wait_until_somebody_waits_for_a_lock():
     until = time.monotonic() + PATIENCE_S
     with connection.cursor() as cursor:
         while time.monotonic() < until:
+            # Else a transaction goes on seeing the connections that it saw first.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
                 "WHERE NOT l.granted AND a.datname = current_database()"
