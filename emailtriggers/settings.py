@@ -138,6 +138,11 @@ Q_CLUSTER = {
 # --- Web --------------------------------------------------------------------
 WEB_WORKERS = integer(env, "WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=256)
 WEB_THREADS = integer(env, "WEB_THREADS", 16, low=1, high=256)
+# The door before Django (emailtriggers.door); all of it for each worker.
+WEB_QUEUE = integer(env, "WEB_QUEUE", 128, low=1, high=10_000)
+WEB_CONNECTIONS = integer(env, "WEB_CONNECTIONS", 10_000, low=16, high=100_000)
+WEB_HEADER_S = integer(env, "WEB_HEADER_S", 20, low=1, high=60)
+WEB_BODY_S = integer(env, "WEB_BODY_S", 30, low=1, high=300)
 ALLOWED_HOSTS = [
     *env.list("ALLOWED_HOSTS", default=[]),
     str(urlsplit(PUBLIC_URL).hostname),
