@@ -185,7 +185,7 @@ def decided(row: Event, decision: Mapping[str, Any], rules: Mapping[int, str]) -
         row.received_at,
         "Decision",
         f"{rule}: {'started' if started else 'not started'}",
-        decision_words(decision),
+        "" if reason == "entered" else decision_words(decision),
         "good" if reason == "entered" else "",
         model,
         pk,
