@@ -1,6 +1,6 @@
 """A database of its own with big tables, where the planner's choice matters.
 
-Made once for a module of tests by copying the migrated test database, filled by
+Made once for a run by copying the migrated test database, filled by
 generate_series, and dropped at the end. The rows are as the engine would have
 left them after three months, in what indexes and conditions look at.
 """
@@ -164,19 +164,29 @@ FILL: Final = (
 
 
 @contextmanager
-def big_database() -> Iterator[None]:
-    """Let Django's connection lead to a database with big tables."""
-    at = connection.settings_dict
-    usual = at["NAME"]
-    at["NAME"] = _copy_of(usual)
+def big_database() -> Iterator[str]:
+    """Make the database, give its name, and drop it at the end."""
+    name = _copy_of(connection.settings_dict["NAME"])
     try:
-        fill()
+        with leading_to(name):
+            fill()
+        yield name
+    finally:
+        with _server() as server:
+            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def leading_to(name: str) -> Iterator[None]:
+    """Let Django's connection lead to that database."""
+    at = connection.settings_dict
+    connection.close()
+    usual, at["NAME"] = at["NAME"], name
+    try:
         yield
     finally:
         connection.close()
-        big, at["NAME"] = at["NAME"], usual
-        with _server() as server:
-            server.execute(f'DROP DATABASE "{big}" WITH (FORCE)')
+        at["NAME"] = usual
 
 
 def fill() -> None:

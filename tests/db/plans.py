@@ -122,7 +122,7 @@ def nodes(plan: Any, *, few: bool) -> Iterator[tuple[Any, bool]]:
     yield plan, few
     kind = plan["Node Type"]
     # A sort or an aggregate reads all that is below it, whatever the limit above.
-    stops = kind in {"Sort", "Incremental Sort", "Aggregate", "Hash", "WindowAgg"}
+    stops = kind in {"Sort", "Aggregate", "Hash", "WindowAgg"}
     below = kind == "Limit" or (few and not stops)
     for child in plan.get("Plans", ()):
         yield from nodes(child, few=below)

@@ -8,8 +8,8 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns.sql import FOLDER
-from tests.db.big_tables import OPEN, PEOPLE, big_database
-from tests.db.plans import Tables, by_primary_key, plans_of, promised
+from tests.db.big_tables import OPEN, PEOPLE
+from tests.db.plans import by_primary_key, plans_of, promised
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("big")]
 
@@ -189,13 +189,6 @@ UPDATE campaigns_webhookbatch SET pending_at = now(), applied_at = NULL;
 UPDATE campaigns_timer SET due_at = now() - interval '1 s';
 ANALYZE campaigns_message, campaigns_webhookbatch, campaigns_timer
 """
-
-
-@pytest.fixture(scope="module")
-def big(django_db_setup, django_db_blocker):
-    """Big tables for the whole module; each test's own writes are rolled back."""
-    with django_db_blocker.unblock(), big_database():
-        yield Tables.read()
 
 
 def test_the_tables_are_big_enough_to_tell(big):
