@@ -16,7 +16,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
-from emailtriggers import embedded, theme
+from emailtriggers import caching, embedded, theme
 from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -84,6 +84,8 @@ WEBHOOK_MAX_AGE = timedelta(
 PUBLIC_RATE_PER_MINUTE = integer(
     env, "PUBLIC_RATE_PER_MINUTE", 600, low=1, high=1_000_000
 )
+# Counts those rates for all workers and hosts together; nothing else is kept there.
+CACHES = caching.caches(env, "CACHE_URL")
 # How many proxies of ours stand before us: the client's address is that many
 # entries from the right of X-Forwarded-For. 0: the connection's own address.
 TRUSTED_PROXIES = integer(env, "TRUSTED_PROXIES", 0, low=0, high=10)
