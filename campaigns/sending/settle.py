@@ -12,7 +12,12 @@ from campaigns.deciding.load import bigints
 from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.people import Mail
-from campaigns.domain.settle import MAX_ATTEMPTS, apply_answer, apply_settled, unknown
+from campaigns.domain.settle import (
+    WORKER_ENDED,
+    apply_answer,
+    apply_settled,
+    take_back,
+)
 from campaigns.domain.states import CAPPED, AttemptState, MessageState
 
 logger = logging.getLogger(__name__)
@@ -145,12 +150,12 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     over = {row[0] for row in database.run("leases_over", ids=bigints(owners))}
     for mail_id in sorted(over):
         person, mail = found[mail_id]
-        after = _taken_back(mail, now=decision.now)
+        after = take_back(mail, now=decision.now)
         decision.states[person] = apply_settled(
             decision.states[person], mail, after, decision.rules, now=decision.now
         )
         if mail.state is MessageState.SENDING and mail.token is not None:
-            answer = Ambiguous("The worker ended before the answer was written.")
+            answer = Ambiguous(WORKER_ENDED)
             state = AttemptState.AMBIGUOUS
             if after.state is MessageState.SENT:
                 state = AttemptState.ACCEPTED
@@ -158,16 +163,3 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     if over:
         decision.note("rescue", {"mails": sorted(over)})
     return len(over)
-
-
-def _taken_back(mail: Mail, *, now: datetime) -> Mail:
-    if mail.state is MessageState.SENDING:
-        return unknown(mail, "The worker ended before the answer was written.", now=now)
-    if mail.attempt >= MAX_ATTEMPTS:
-        return mail.move(
-            MessageState.FAILED,
-            reason="too_many_attempts",
-            detail={"attempts": mail.attempt},
-            settled_at=now,
-        )
-    return mail.move(MessageState.QUEUED, not_before=now, token=None)
