@@ -3,11 +3,12 @@
 import pytest
 from django.utils import timezone
 
-from campaigns.deciding import marks, rulesets
+from campaigns.deciding import clock, marks, rulesets
 from campaigns.ingest import partitions
 from campaigns.models import IngestState
 from tests.db.big_tables import big_database, leading_to
 from tests.db.plans import Tables
+from tests.db.webhooks import NOW, At
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,14 @@ def fresh_ruleset(request):
         kind = request.node.get_closest_marker("django_db").kwargs
         request.getfixturevalue("transactional_db" if kind.get("transaction") else "db")
         IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
+
+
+@pytest.fixture
+def time():
+    """The hour at which the tests' webhooks come; a test may move it."""
+    at = At(NOW)
+    with clock.use(at):
+        yield at
 
 
 @pytest.fixture(scope="session")
