@@ -4,8 +4,6 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from django.db.models.functions import Greatest, Now
-
 from campaigns.deciding import address_key, clock
 from campaigns.dispatch import drain as dispatch
 from campaigns.dispatch import housekeeping as house
@@ -21,9 +19,7 @@ KEEP_FAILURES: Final = timedelta(days=7)
 
 def canary(name: str, n: int) -> None:
     """Show the supervisor that broker, queue, worker and database work."""
-    ClusterBeat.objects.filter(name=name).update(
-        seen_n=Greatest("seen_n", n), seen_at=Now()
-    )
+    ClusterBeat.came_back(name, n)
 
 
 def drain_mail() -> None:

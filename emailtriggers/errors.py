@@ -7,6 +7,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
 
+from campaigns.receive import answers, cors
+
 PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz")
 
 
@@ -38,6 +40,41 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
             "This is our fault and is in the server's log. Send it again later.",
         )
     return defaults.server_error(request)
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """Answer 503 because more wait than can be served; nothing was kept or done."""
+    response = _refused(
+        request,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy",
+        "Too many requests wait here; nothing was stored. Send this again.",
+    )
+    response["Retry-After"] = str(answers.spread_s())
+    return response
+
+
+def too_slow(request: HttpRequest, *, within_s: int) -> HttpResponse:
+    """Answer 408 because a body stalled or trickled."""
+    return _refused(
+        request,
+        HTTPStatus.REQUEST_TIMEOUT,
+        "too_slow",
+        f"The body did not arrive within {within_s} seconds; send it again.",
+    )
+
+
+def _refused(
+    request: HttpRequest, status: HTTPStatus, code: str, sentence: str
+) -> HttpResponse:
+    """Word a refusal as the views under the request's path word theirs."""
+    if request.path.startswith("/v1/"):
+        return cors.allow_origin(request, answers.refused(status, code, sentence))
+    if request.path.startswith("/webhooks/"):
+        return JsonResponse({"reason": code, "message": sentence}, status=status)
+    if request.path.startswith(PROGRAMS):
+        return _json(status, sentence)
+    return HttpResponse(sentence, status=status, content_type="text/plain")
 
 
 def _json(status: HTTPStatus, sentence: str) -> HttpResponse:

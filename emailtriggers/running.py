@@ -20,11 +20,13 @@ from campaigns.management.processes import (
     stop_all,
 )
 from emailtriggers.postgres import Postgres
+from emailtriggers.serving import command
 
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.25
 GRACE_S: Final = 7.0  # with the other two, Ctrl-C takes ten seconds at most
+WEB_KILL_S: Final = 5
 SIMULATOR_GRACE_S: Final = 0.5
 POSTGRES_GRACE_S: Final = 2.0
 SIMULATOR: Final = "simulator"
@@ -49,17 +51,8 @@ def check_port(name: str, port: int) -> None:
 
 
 def web() -> Child:
-    """Return the web server: one process a core, each with many threads."""
-    command = [
-        *("-m", "granian", "--interface", "wsgi", "--no-ws"),
-        *("--host", settings.BIND, "--port", str(settings.PORT)),
-        *("--workers", str(settings.WEB_WORKERS)),
-        *("--blocking-threads", str(settings.WEB_THREADS)),
-        *("--respawn-failed-workers", "--respawn-interval", "0.5"),
-        *("--workers-kill-timeout", "5", "--log-level", "error"),
-        "emailtriggers.wsgi:application",
-    ]
-    return _child("web", command)
+    """Return the web server: a worker a core, each with many threads."""
+    return _child("web", command(kill_after_s=WEB_KILL_S)[1:])
 
 
 def clusters() -> Child:

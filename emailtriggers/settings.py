@@ -16,7 +16,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
-from emailtriggers import embedded, theme
+from emailtriggers import caching, embedded, theme
 from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -84,6 +84,8 @@ WEBHOOK_MAX_AGE = timedelta(
 PUBLIC_RATE_PER_MINUTE = integer(
     env, "PUBLIC_RATE_PER_MINUTE", 600, low=1, high=1_000_000
 )
+# Counts those rates for all workers and hosts together; nothing else is kept there.
+CACHES = caching.caches(env, "CACHE_URL")
 # How many proxies of ours stand before us: the client's address is that many
 # entries from the right of X-Forwarded-For. 0: the connection's own address.
 TRUSTED_PROXIES = integer(env, "TRUSTED_PROXIES", 0, low=0, high=10)
@@ -138,6 +140,11 @@ Q_CLUSTER = {
 # --- Web --------------------------------------------------------------------
 WEB_WORKERS = integer(env, "WEB_WORKERS", min(2, os.cpu_count() or 1), low=1, high=256)
 WEB_THREADS = integer(env, "WEB_THREADS", 16, low=1, high=256)
+# The door before Django (emailtriggers.door); all of it for each worker.
+WEB_QUEUE = integer(env, "WEB_QUEUE", 128, low=1, high=10_000)
+WEB_CONNECTIONS = integer(env, "WEB_CONNECTIONS", 10_000, low=16, high=100_000)
+WEB_HEADER_S = integer(env, "WEB_HEADER_S", 20, low=1, high=60)
+WEB_BODY_S = integer(env, "WEB_BODY_S", 30, low=1, high=300)
 ALLOWED_HOSTS = [
     *env.list("ALLOWED_HOSTS", default=[]),
     str(urlsplit(PUBLIC_URL).hostname),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -13,6 +14,10 @@ def _may(codename: str) -> Callable[[HttpRequest], bool]:
         return bool(user.has_perm(f"campaigns.{codename}"))
 
     return permitted
+
+
+def _icon(_request: HttpRequest) -> str:
+    return static("campaigns/favicon.svg")
 
 
 def _item(title: str, icon: str, model: str) -> dict[str, object]:
@@ -50,6 +55,7 @@ UNFOLD: Final = {
     "SITE_TITLE": "emailtriggers",
     "SITE_HEADER": "emailtriggers",
     "SITE_SYMBOL": "outgoing_mail",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _icon}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "SIDEBAR": {

@@ -1,6 +1,7 @@
 """The admin: one file a noun, over one thin base."""
 
 from campaigns.admin import (
+    accounts,
     company,
     customers,
     dashboard,
@@ -16,6 +17,7 @@ from campaigns.admin import (
 )
 
 __all__ = [
+    "accounts",
     "company",
     "customers",
     "dashboard",

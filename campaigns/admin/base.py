@@ -3,7 +3,7 @@
 The only module that knows Unfold; without it the same screens are Django's own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -14,7 +14,9 @@ from django.db import OperationalError, connection
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from campaigns.domain.timing import zone_of
 from campaigns.models import Company
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from django.contrib.admin import TabularInline as _TabularInline
     from django.contrib.admin.widgets import AdminTextareaWidget as TextArea
     from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
+    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+    from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
     from django.forms import CheckboxSelectMultiple as CheckboxList
     from django.forms import Select
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 elif UNFOLD:
     from unfold.admin import ModelAdmin as ThemeAdmin
     from unfold.admin import StackedInline, TabularInline
+    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
     from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxList
     from unfold.widgets import UnfoldAdminSelectWidget as Select
     from unfold.widgets import UnfoldAdminTextareaWidget as TextArea
@@ -47,12 +52,15 @@ else:
     from django.contrib.admin import StackedInline, TabularInline
     from django.contrib.admin.widgets import AdminTextareaWidget as TextArea
     from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
+    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+    from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
     from django.forms import CheckboxSelectMultiple as CheckboxList
     from django.forms import Select
 
 __all__ = [
-    "UNFOLD", "BaseAdmin", "CheckboxList", "ReadOnlyAdmin", "Select", "StackedInline",
-    "TabularInline", "TextArea", "TextInput", "actor", "viewer_zone",
+    "UNFOLD", "AdminPasswordChangeForm", "BaseAdmin", "CheckboxList", "KeptAdmin",
+    "ReadOnlyAdmin", "Select", "StackedInline", "TabularInline", "TextArea", "TextInput",
+    "UserChangeForm", "UserCreationForm", "actor", "viewer_zone",
 ]  # fmt: skip
 
 
@@ -98,6 +106,9 @@ class BaseAdmin(ThemeAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    # What an empty list says, and what to do next
+    empty_title = ""
+    empty_words = ""
     # Unfold's own
     warn_unsaved_form = True
     list_filter_sheet = False
@@ -134,12 +145,37 @@ class BaseAdmin(ThemeAdmin):
     ) -> Any:
         """Show or take the form, with times in the viewer's zone."""
         with timezone.override(viewer_zone(request)):
+            known = (
+                object_id is not None and object_id.isascii() and object_id.isdigit()
+            )
+            pk = int(object_id or 0) if known else None
+            extra = {**(extra_context or {}), **self.form_context(request, pk)}
             return rendered(
-                super().changeform_view(request, object_id, form_url, extra_context)
+                super().changeform_view(request, object_id, form_url, extra)
             )
 
+    def form_context(self, request: HttpRequest, pk: int | None) -> dict[str, Any]:
+        """Return what the form's page shows around the form; `pk` is None for a new row."""
+        return {}
 
-class ReadOnlyAdmin(BaseAdmin):
+    def posted(self, route: str, view: Callable[..., HttpResponse], name: str) -> Any:
+        """Return the path of what a button does: by POST, and logged in."""
+        return path(route, self.admin_site.admin_view(require_POST(view)), name=name)
+
+    def page_of(self, pk: int) -> str:
+        """Return the address of a row's page."""
+        return reverse(f"admin:campaigns_{self.opts.model_name}_change", args=[pk])
+
+
+class KeptAdmin(BaseAdmin):
+    """Rows that are never deleted, because others name them."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return that nobody deletes one by hand."""
+        return False
+
+
+class ReadOnlyAdmin(KeptAdmin):
     """What the engine writes: to be looked at, changed by nobody."""
 
     actions = None
@@ -150,8 +186,4 @@ class ReadOnlyAdmin(BaseAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return that nobody changes one by hand."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return that nobody deletes one by hand."""
         return False

@@ -6,15 +6,15 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
-from campaigns.admin.base import BaseAdmin, TextInput
+from campaigns.admin.base import BaseAdmin, KeptAdmin, TextInput
 from campaigns.admin.details import (
     Panel,
     allowed,
     badge,
+    demand,
     register,
     when,
 )
@@ -49,7 +49,7 @@ class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @register(Company)
-class CompanyAdmin(BaseAdmin):
+class CompanyAdmin(KeptAdmin):
     """The one company: the list leads straight to it."""
 
     form = CompanyForm
@@ -58,18 +58,12 @@ class CompanyAdmin(BaseAdmin):
         """Return no: there is one."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return no: there is one."""
-        return False
-
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Go to the one row, made if it is missing."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         row, _ = Company.objects.get_or_create(pk=1)
-        return HttpResponseRedirect(
-            reverse("admin:campaigns_company_change", args=[row.pk])
-        )
+        return HttpResponseRedirect(self.page_of(row.pk))
 
     def save_model(
         self, request: HttpRequest, obj: Company, form: Any, change: Any
@@ -119,6 +113,8 @@ class SenderAdmin(BaseAdmin):
     form = SenderForm
     list_display = ("name", "from_name", "from_email", "provider", "address")
     list_select_related = ("provider",)
+    empty_title = "No sender yet"
+    empty_words = "A sender is the From line of mails, with the postal address that marketing needs."
     search_fields = ("name", "from_email")
     sortable_by = ()
     actions = None
@@ -138,10 +134,12 @@ class SenderAdmin(BaseAdmin):
 
 
 @register(Topic)
-class TopicAdmin(BaseAdmin):
-    """What a customer can be mailed about."""
+class TopicAdmin(KeptAdmin):
+    """What a customer can be mailed about; people's choices and proofs hang on it."""
 
     list_display = ("name", "slug", "consent", "description")
+    empty_title = "No topic yet"
+    empty_words = "A topic is what people can subscribe to and unsubscribe from."
     search_fields = ("name",)
     prepopulated_fields = {"slug": ("name",)}
     sortable_by = ()
@@ -150,10 +148,6 @@ class TopicAdmin(BaseAdmin):
     def consent(self, obj: Topic) -> SafeString:
         """Return whether it needs a yes, or ends with a no."""
         return badge("opt-in", "busy") if obj.opt_in else badge("opt-out")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return no: people's choices and proofs hang on it."""
-        return False
 
 
 class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -179,13 +173,15 @@ def health(provider: Provider) -> SafeString:
 
 
 @register(Provider)
-class ProviderAdmin(BaseAdmin):
-    """The connections that mail leaves through."""
+class ProviderAdmin(KeptAdmin):
+    """The connections that mail leaves through; one is switched off, not deleted."""
 
     form = ProviderForm
     list_display = ("name", "kind", "state", "why", "rate_per_s")
     sortable_by = ()
     actions = None
+    empty_title = "No provider yet"
+    empty_words = "A provider is the connection that mail leaves through."
     change_form_template = "admin/campaigns/provider_form.html"
 
     def state(self, obj: Provider) -> SafeString:
@@ -198,10 +194,6 @@ class ProviderAdmin(BaseAdmin):
 
     state.short_description = "Health"  # type: ignore[attr-defined]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return no: mails name it. Switch it off instead."""
-        return False
-
     def save_model(
         self, request: HttpRequest, obj: Any, form: Any, change: Any
     ) -> None:
@@ -213,43 +205,31 @@ class ProviderAdmin(BaseAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the resuming."""
-        view = self.admin_site.admin_view(require_POST(self.resume_view))
-        own = path("<int:pk>/resume/", view, name="campaigns_provider_resume")
+        route = "<int:pk>/resume/"
+        own = self.posted(route, self.resume_view, "campaigns_provider_resume")
         return [own, *super().get_urls()]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
-        """Show the form below its health."""
-        extra = dict(extra_context or {})
-        found = None
-        if object_id and object_id.isdigit():
-            found = Provider.objects.filter(pk=object_id).first()
-        if found is not None:
-            extra["panel"] = Panel("Health", facts=_health_facts(found))
-            held = found.paused_until or found.open_until
-            if held and allowed(request, "change_provider"):
-                extra["resume_url"] = reverse(
-                    "admin:campaigns_provider_resume", args=[found.pk]
-                )
-        return super().changeform_view(request, object_id, form_url, extra)
+    def form_context(self, request: HttpRequest, pk: int | None) -> dict[str, Any]:
+        """Return the connection's health, and the way to resume it."""
+        found = Provider.objects.filter(pk=pk).first() if pk is not None else None
+        if found is None:
+            return {}
+        extra: dict[str, Any] = {"panel": Panel("Health", facts=_health_facts(found))}
+        held = found.paused_until or found.open_until
+        if held and allowed(request, "change_provider"):
+            where = reverse("admin:campaigns_provider_resume", args=[found.pk])
+            extra["resume_url"] = where
+        return extra
 
     def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Let mail leave again at once, whatever paused it."""
-        if not allowed(request, "change_provider"):
-            raise PermissionDenied
+        demand(request, "change_provider")
         found = Provider.objects.filter(pk=pk)
         found.update(paused_until=None, pause_reason="", open_until=None, failures=0)
         for provider in found:
             self.log_change(request, provider, "Resumed")
         messages.success(request, "Mail leaves through it again.")
-        return HttpResponseRedirect(
-            reverse("admin:campaigns_provider_change", args=[pk])
-        )
+        return HttpResponseRedirect(self.page_of(pk))
 
 
 def _health_facts(obj: Provider) -> list[tuple[str, object]]:

@@ -24,6 +24,8 @@ class CustomerAdmin(BigListAdmin):
 
     list_display = ("who", "user_id", "time_zone", "seen", "state")
     search_help_text = "An e-mail address, its beginning, a user id or an id."
+    empty_title = "Nobody yet"
+    empty_words = "People appear here with their first event. Under Sources there are the keys to send one with."
     detail_template = "admin/campaigns/customer.html"
 
     def who(self, obj: Customer) -> str:

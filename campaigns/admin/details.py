@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
@@ -20,7 +20,7 @@ from campaigns.reports.wording import label, time_words
 
 _TONES = {
     "active": "good", "sent": "good", "entered": "good", "accepted": "good",
-    "delivered": "good", "finished": "good", "converted": "good", "healthy": "good",
+    "delivered": "good", "opened": "good", "clicked": "good", "finished": "good", "converted": "good", "healthy": "good",
     "waiting": "busy", "sending": "busy", "queued": "busy", "claimed": "busy",
     "open": "busy", "restarted": "busy",
     "paused": "warn", "held": "warn", "unknown": "warn", "ambiguous": "warn",
@@ -43,6 +43,14 @@ class Panel:
     body: object = ""
 
 
+class Tool(NamedTuple):
+    """A button that posts to `address`; `confirm` is asked before, if it is not ""."""
+
+    label: str
+    address: str
+    confirm: str = ""
+
+
 class DetailAdmin(ReadOnlyAdmin):
     """Shows one row as panels; needs nothing but the permission to view."""
 
@@ -52,8 +60,8 @@ class DetailAdmin(ReadOnlyAdmin):
         """Return what the page shows of a row."""
         raise NotImplementedError
 
-    def tools(self, request: HttpRequest, obj: Any) -> Iterable[tuple[str, str]]:
-        """Return (label, address) of what can be done here, each by POST."""
+    def tools(self, request: HttpRequest, obj: Any) -> Iterable[Tool]:
+        """Return what can be done here."""
         return ()
 
     def heading(self, obj: Any) -> str:
@@ -96,9 +104,19 @@ def when(value: Any) -> SafeString | str:
     return format_html('<time title="{}">{}</time>', zone, time_words(value))
 
 
+def said(*facts: tuple[str, object]) -> list[tuple[str, object]]:
+    """Return the facts that say something: those whose value is not "-"."""
+    return [fact for fact in facts if fact[1] != "-"]
+
+
+def tone_of(code: str) -> str:
+    """Return the colour in which a code is meant."""
+    return _TONES.get(code, "calm")
+
+
 def badge(text: object, tone: str = "") -> SafeString:
     """Return a code or word, as people say it, in a colour that says how it is meant."""
-    found = tone or _TONES.get(str(text), "calm")
+    found = tone or tone_of(str(text))
     return format_html(
         '<span class="et-badge et-{}">{}</span>', found, label(str(text))
     )
@@ -137,6 +155,12 @@ def allowed(request: HttpRequest, codename: str) -> bool:
     """Say whether the viewer has a permission of this app."""
     user: Any = request.user
     return bool(user.has_perm(f"campaigns.{codename}"))
+
+
+def demand(request: HttpRequest, codename: str) -> None:
+    """Go on only with a permission of this app; raises PermissionDenied."""
+    if not allowed(request, codename):
+        raise PermissionDenied
 
 
 register = admin.register

@@ -58,6 +58,8 @@ class OfPeopleAdmin(BigListAdmin):
 class EventAdmin(OfPeopleAdmin):
     """Events, the newest first."""
 
+    empty_title = "No event yet"
+    empty_words = "Events appear here as soon as they come. Under Sources there are the keys to send one with."
     keyset_time = "received_at"
     list_display = ("what", "who", "received", "touched")
 
@@ -114,7 +116,8 @@ class EventAdmin(OfPeopleAdmin):
         yield Panel("Properties", body=json_block(obj.properties))
         if obj.traits:
             yield Panel("Traits said with it", body=json_block(obj.traits))
-        yield Panel("Context", body=json_block(obj.context))
+        if obj.context:
+            yield Panel("Context", body=json_block(obj.context))
         if obj.notes:
             yield Panel("Mended on receipt", body=json_block(obj.notes))
 
@@ -123,6 +126,8 @@ class EventAdmin(OfPeopleAdmin):
 class RejectedEventAdmin(BigListAdmin):
     """What was refused, with what its sender can do about it."""
 
+    empty_title = "Nothing was refused"
+    empty_words = "What cannot be taken is kept here with the reason."
     keyset_time = "received_at"
     list_display = ("refused", "detail", "source", "received")
     list_select_related = ("source",)

@@ -13,6 +13,7 @@ from campaigns.admin.details import (
     link_to,
     register,
     related,
+    said,
     when,
 )
 from campaigns.admin.events import OfPeopleAdmin
@@ -24,6 +25,8 @@ from campaigns.reports.wording import cause_words, mail_words
 class JourneyAdmin(OfPeopleAdmin):
     """Journeys, the newest first."""
 
+    empty_title = "Nobody is on the way"
+    empty_words = "A journey begins when an event fits an active rule."
     keyset_time = "started_at"
     list_display = ("name", "who", "status", "started", "why")
     list_filter = ("state",)
@@ -65,7 +68,7 @@ class JourneyAdmin(OfPeopleAdmin):
         timer = Timer.objects.filter(pk=obj.pk).first()
         yield Panel(
             "Journey",
-            facts=[
+            facts=said(
                 ("Rule", link(related(obj, "rule"))),
                 ("Version", getattr(related(obj, "version"), "number", "-")),
                 ("Customer", link(related(obj, "customer"))),
@@ -83,7 +86,7 @@ class JourneyAdmin(OfPeopleAdmin):
                 ("Ended", when(obj.ended_at)),
                 ("Because", cause_words(obj.cause) or "-"),
                 ("Goal reached", when(obj.converted_at)),
-            ],
+            ),
         )
         mails = Message.objects.filter(journey=obj.pk).order_by("step", "revision")
         yield Panel(

@@ -1,30 +1,34 @@
 """Messages: each mail with its attempts, what was reported, and as it was sent."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
 from campaigns.admin.details import (
     Panel,
+    Tool,
     allowed,
     badge,
+    demand,
     json_block,
     link,
     register,
     related,
+    said,
+    tone_of,
     when,
 )
 from campaigns.admin.events import OfPeopleAdmin
 from campaigns.admin.frames import framed, framed_words
 from campaigns.models import Attempt, DeliveryEvent, Message, Rule
+from campaigns.reports.codes import REPORTS
 from campaigns.reports.mails import ShownMail, shown_mail
-from campaigns.reports.wording import mail_words
+from campaigns.reports.wording import in_words, mail_words
 from campaigns.sending import operator
 from campaigns.sending.operator import NotPossible
 
@@ -37,12 +41,37 @@ _REPORTED = (
     ("Unsubscribed", "unsubscribed_at"),
 )
 
-# What a person may do with a mail in which state, by the word in the address.
-_VERBS: Final[Mapping[str, tuple[str, str, Callable[[int], None]]]] = {
-    "release": ("held", "Release, with the newest words", operator.release),
-    "discard": ("held", "Discard", operator.discard),
-    "redrive": ("unknown", "Send again (may arrive twice)", operator.redrive),
-    "give-up": ("unknown", "Count as failed", operator.give_up),
+
+class _Verb(NamedTuple):
+    """What a person may do with a mail in a state; `confirm` asks before."""
+
+    state: str
+    label: str
+    act: Callable[[int], None]
+    confirm: str = ""
+
+
+# By the word in the address.
+_VERBS: Final[Mapping[str, _Verb]] = {
+    "release": _Verb("held", "Release, with the newest words", operator.release),
+    "discard": _Verb(
+        "held",
+        "Discard",
+        operator.discard,
+        "Discard this mail for good? It is never sent.",
+    ),
+    "redrive": _Verb(
+        "unknown",
+        "Send again (may arrive twice)",
+        operator.redrive,
+        "Send this mail again? If the provider took it the first time, it arrives twice.",
+    ),
+    "give-up": _Verb(
+        "unknown",
+        "Count as failed",
+        operator.give_up,
+        "Count this mail as failed for good?",
+    ),
 }
 
 
@@ -50,6 +79,8 @@ _VERBS: Final[Mapping[str, tuple[str, str, Callable[[int], None]]]] = {
 class MessageAdmin(OfPeopleAdmin):
     """Mails, the newest first."""
 
+    empty_title = "No mail yet"
+    empty_words = "Mails appear here when a journey has waited long enough to send one."
     keyset_time = "created_at"
     list_display = ("what", "who", "status", "why", "made", "reported")
     list_filter = ("state", "kind")
@@ -118,7 +149,7 @@ class MessageAdmin(OfPeopleAdmin):
             columns=("Event", "Happened", "By", "Link"),
             rows=[
                 (
-                    badge(e.type),
+                    badge(in_words(REPORTS, e.type), tone_of(e.type)),
                     when(e.occurred_at),
                     "a machine" if e.machine else "-",
                     e.url or "-",
@@ -135,42 +166,41 @@ class MessageAdmin(OfPeopleAdmin):
             yield Panel("The mail", note=shown.problem)
         yield Panel("Rendered with", body=json_block(obj.context))
 
-    def tools(self, request: HttpRequest, obj: Any) -> Iterable[tuple[str, str]]:
+    def tools(self, request: HttpRequest, obj: Any) -> Iterable[Tool]:
         """Return what a person may do about a mail that waits for one."""
         if not allowed(request, "change_message"):
             return
-        for verb, (state, label, _) in _VERBS.items():
-            if obj.state == state:
-                yield label, reverse("admin:campaigns_message_act", args=[obj.pk, verb])
+        for word, verb in _VERBS.items():
+            if obj.state == verb.state:
+                where = reverse("admin:campaigns_message_act", args=[obj.pk, word])
+                yield Tool(verb.label, where, verb.confirm)
 
     def get_urls(self) -> list[Any]:
         """Add the address of the mail itself, for the frame, and of what can be done."""
         view = self.admin_site.admin_view(self.mail_view)
-        act = self.admin_site.admin_view(require_POST(self.act_view))
         return [
             path("<int:pk>/mail/", view, name="campaigns_message_mail"),
-            path("<int:pk>/<slug:verb>/act/", act, name="campaigns_message_act"),
+            self.posted(
+                "<int:pk>/<slug:verb>/act/", self.act_view, "campaigns_message_act"
+            ),
             *super().get_urls(),
         ]
 
     def act_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         """Release, discard, send again or give up a mail; the log keeps who did."""
-        if not allowed(request, "change_message"):
-            raise PermissionDenied
+        demand(request, "change_message")
         message = Message.objects.filter(pk=pk).first()
         if message is None or verb not in _VERBS:
             raise Http404("There is no such mail.")
-        _, label, act = _VERBS[verb]
+        done = _VERBS[verb]
         try:
-            act(pk)
+            done.act(pk)
         except NotPossible as error:
             messages.error(request, str(error))
         else:
-            self.log_change(request, message, label)
-            messages.success(request, f"Done: {label.lower()}.")
-        return HttpResponseRedirect(
-            reverse("admin:campaigns_message_change", args=[pk])
-        )
+            self.log_change(request, message, done.label)
+            messages.success(request, f"Done: {done.label.lower()}.")
+        return HttpResponseRedirect(self.page_of(pk))
 
     def mail_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the mail as it was sent, in a frame where nothing runs."""
@@ -185,7 +215,7 @@ class MessageAdmin(OfPeopleAdmin):
 
 def _facts(obj: Message, shown: ShownMail) -> list[tuple[str, object]]:
     reported = [(n, when(getattr(obj, at))) for n, at in _REPORTED if getattr(obj, at)]
-    return [
+    return said(
         ("State", badge(obj.state)),
         ("Because", mail_words(obj.reason, obj.detail) or "-"),
         ("To", obj.address or "-"),
@@ -200,4 +230,4 @@ def _facts(obj: Message, shown: ShownMail) -> list[tuple[str, object]]:
         ("Settled", when(obj.settled_at)),
         ("Provider's id", obj.provider_message_id or "-"),
         *reported,
-    ]
+    )

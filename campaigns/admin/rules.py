@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
-from campaigns.admin.base import BaseAdmin, StackedInline, actor
-from campaigns.admin.details import allowed, badge, register
+from campaigns.admin.base import StackedInline, actor
+from campaigns.admin.details import allowed, badge, demand, register
+from campaigns.admin.drafts import DraftAdmin
 from campaigns.admin.lists import DecoratedChangeList
 from campaigns.admin.rule_forms import RuleForm, StepForm
 from campaigns.deciding import rulesets
@@ -94,13 +93,15 @@ class StepInline(StackedInline):
 
 
 @register(Rule)
-class RuleAdmin(BaseAdmin):
+class RuleAdmin(DraftAdmin):
     """The list and the form of rules."""
 
     form = RuleForm
     inlines = (StepInline,)
     list_display = ("rule", "state", "entered", "sent")
     list_filter = ("status", "kind")
+    empty_title = "No rule yet"
+    empty_words = "A rule says: when this happens, wait, then send that mail."
     search_fields = ("name",)
     sortable_by = ()
     actions = None
@@ -211,55 +212,25 @@ class RuleAdmin(BaseAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the moves of a rule's status."""
-        move = self.admin_site.admin_view(require_POST(self.move_view))
-        own = path("<int:rule_id>/<str:move>/go/", move, name="campaigns_rule_move")
+        route = "<int:rule_id>/<str:move>/go/"
+        own = self.posted(route, self.move_view, "campaigns_rule_move")
         return [own, *super().get_urls()]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
-        """Show the form with what is left to do; save, then publish if asked."""
-        publishes = request.method == "POST" and "_publish" in request.POST
-        if publishes and not allowed(request, "publish_rule"):
-            raise PermissionDenied
-        extra = {**(extra_context or {}), **self._status(request, object_id)}
-        response = super().changeform_view(request, object_id, form_url, extra)
-        if publishes and isinstance(response, HttpResponseRedirect):
-            # The save is committed: publishing has a transaction of its own.
-            rule_id = int(object_id) if object_id else request.et_rule_id  # type: ignore[attr-defined]
-            self._publish(request, rule_id)
-            return HttpResponseRedirect(_page(rule_id))
-        return response
-
-    def response_add(
-        self, request: HttpRequest, obj: Any, post_url_continue: Any = None
-    ) -> HttpResponse:
-        """Stay on a new rule's page: it has still to be published."""
-        request.et_rule_id = obj.pk  # type: ignore[attr-defined]
-        if "_publish" not in request.POST:
-            messages.success(request, f"The draft “{obj}” is saved.")
-        return HttpResponseRedirect(_page(obj.pk))
-
-    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Stay on the rule's page after saving."""
-        if "_publish" not in request.POST:
-            live = obj.status in LIVE
-            later = (
-                " The version that runs is unchanged until you publish." if live else ""
+    def saved_words(self, obj: Any) -> str:
+        """Return what is said once a draft is saved, and of what runs meanwhile."""
+        if obj.status in LIVE:
+            return (
+                "The draft is saved. The version that runs is unchanged until you "
+                "publish."
             )
-            messages.success(request, f"The draft is saved.{later}")
-        return HttpResponseRedirect(_page(obj.pk))
+        return f"The draft “{obj}” is saved."
 
-    def _status(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+    def form_context(self, request: HttpRequest, pk: int | None) -> dict[str, Any]:
         """Return what the page says above and below the form."""
         may = allowed(request, "publish_rule")
-        if not object_id or not object_id.isdigit():
+        if pk is None:
             return {"may_publish": may, "status": "draft"}
-        rule = read_rule(int(object_id)) if _exists(object_id) else None
+        rule = read_rule(pk) if Rule.objects.filter(pk=pk).exists() else None
         if rule is None:
             return {}
         return {
@@ -276,9 +247,10 @@ class RuleAdmin(BaseAdmin):
             "moves": list(_moves(rule)) if may else (),
         }
 
-    def _publish(self, request: HttpRequest, rule_id: int) -> None:
+    def publish(self, request: HttpRequest, pk: int) -> None:
+        """Publish the draft, or say that it cannot be yet."""
         try:
-            version = publishing.publish(rule_id, by=actor(request))
+            version = publishing.publish(pk, by=actor(request))
         except PublishRefused as refused:
             count = len(refused.problems)
             things = "one thing" if count == 1 else f"{count} things"
@@ -292,12 +264,11 @@ class RuleAdmin(BaseAdmin):
 
     def move_view(self, request: HttpRequest, rule_id: int, move: str) -> HttpResponse:
         """Pause, resume or archive a rule."""
-        if not allowed(request, "publish_rule"):
-            raise PermissionDenied
+        demand(request, "publish_rule")
         rule = get_object_or_404(Rule, pk=rule_id)
         if move not in MOVES:
             messages.error(request, "There is no such change of a rule.")
-            return HttpResponseRedirect(_page(rule_id))
+            return HttpResponseRedirect(self.page_of(rule_id))
         try:
             complete = MOVES[move](rule_id, by=actor(request))
         except NotAllowedNow as error:
@@ -306,7 +277,7 @@ class RuleAdmin(BaseAdmin):
             later = _LATER if complete is False else ""
             messages.success(request, _DONE[move] + later)
             self.log_change(request, rule, f"{move.capitalize()}d")
-        return HttpResponseRedirect(_page(rule_id))
+        return HttpResponseRedirect(self.page_of(rule_id))
 
 
 def is_unpublished(rule: Rule) -> bool:
@@ -345,11 +316,3 @@ def _moves(rule: Rule) -> Iterable[dict[str, str]]:
             if move == "archive"
             else "",
         }
-
-
-def _exists(object_id: str) -> bool:
-    return Rule.objects.filter(pk=object_id).exists()
-
-
-def _page(rule_id: int) -> str:
-    return reverse("admin:campaigns_rule_change", args=[rule_id])

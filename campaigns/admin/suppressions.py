@@ -9,12 +9,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_POST
 
 from campaigns.admin.base import Select, TextArea, TextInput, actor
-from campaigns.admin.details import Panel, allowed, badge, link, register, when
+from campaigns.admin.details import Panel, allowed, badge, demand, link, register, when
 from campaigns.admin.lists import BigListAdmin, is_id
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import lift, suppress
@@ -62,6 +61,8 @@ class LiftForm(forms.Form):
 class SuppressionAdmin(BigListAdmin):
     """Suppressions, the newest first."""
 
+    empty_title = "No address is suppressed"
+    empty_words = "Bounces, spam reports and unsubscribes appear here; an address can be added by hand."
     list_display = ("who", "about", "because", "since", "state")
     list_filter = ("reason", "scope")
     list_select_related = ("topic",)
@@ -170,23 +171,22 @@ class SuppressionAdmin(BigListAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the lifting."""
-        view = self.admin_site.admin_view(require_POST(self.lift_view))
-        own = path("<int:pk>/lift/", view, name="campaigns_suppression_lift")
+        own = self.posted(
+            "<int:pk>/lift/", self.lift_view, "campaigns_suppression_lift"
+        )
         return [own, *super().get_urls()]
 
     def lift_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Lift a suppression, with a reason."""
-        if not allowed(request, "change_suppression"):
-            raise PermissionDenied
+        demand(request, "change_suppression")
         form = LiftForm(request.POST)
-        back = reverse("admin:campaigns_suppression_change", args=[pk])
         if not form.is_valid():
             messages.error(request, "Say why the address may be mailed again.")
         elif lift(pk, by=actor(request), why=form.cleaned_data["why"]):
             messages.success(request, "Lifted. The address may be mailed again.")
         else:
             messages.warning(request, "This suppression was lifted before.")
-        return HttpResponseRedirect(back)
+        return HttpResponseRedirect(self.page_of(pk))
 
     def _page(
         self, request: HttpRequest, form: forms.Form, title: str, intro: str

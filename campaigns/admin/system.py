@@ -28,6 +28,8 @@ class WebhookEndpointAdmin(DetailAdmin):
     """Where providers post to; made with `manage.py create_webhook`."""
 
     list_display = ("name", "state", "made")
+    empty_title = "No webhook yet"
+    empty_words = "Make one with: manage.py create_webhook sendgrid --key …"
     sortable_by = ()
 
     def name(self, obj: WebhookEndpoint) -> str:
@@ -69,6 +71,8 @@ def batch_state(obj: WebhookBatch) -> SafeString:
 class WebhookBatchAdmin(BigListAdmin):
     """What providers posted, stored as it came."""
 
+    empty_title = "Nothing was reported yet"
+    empty_words = "What the provider posts about mails is stored here as it comes."
     keyset_time = "received_at"
     list_display = ("batch", "state", "received", "error")
     search_help_text = "An id."
@@ -120,6 +124,8 @@ class ClusterBeatAdmin(DetailAdmin):
     """The canaries: sent by the supervisor, seen by a worker."""
 
     list_display = ("name", "state", "seen")
+    empty_title = "No cluster has started yet"
+    empty_words = "Mail leaves once one runs: manage.py cluster"
     sortable_by = ()
 
     def state(self, obj: ClusterBeat) -> SafeString:

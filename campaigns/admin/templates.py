@@ -8,14 +8,13 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.http import require_POST
 
-from campaigns.admin.base import BaseAdmin, TextArea, TextInput, actor
+from campaigns.admin.base import TextArea, TextInput, actor
 from campaigns.admin.details import allowed, badge, register, when
+from campaigns.admin.drafts import DraftAdmin
 from campaigns.admin.frames import framed, framed_words
 from campaigns.journeys.refusals import PublishRefused
 from campaigns.journeys.templates import (
@@ -102,11 +101,13 @@ def previewed(values: Mapping[str, Any], sample: object) -> Preview:
 
 
 @register(Template)
-class TemplateAdmin(BaseAdmin):
+class TemplateAdmin(DraftAdmin):
     """The list and the form of templates."""
 
     form = TemplateForm
     list_display = ("name", "subject", "state", "saved")
+    empty_title = "No template yet"
+    empty_words = "A template is the mail that a rule sends, written in Liquid."
     search_fields = ("name",)
     sortable_by = ()
     actions = None
@@ -147,13 +148,11 @@ class TemplateAdmin(BaseAdmin):
 
     def get_urls(self) -> list[Any]:
         """Add the preview: of what is saved, and of what is being typed."""
-        site = self.admin_site
-        typed = site.admin_view(require_POST(csrf_protect(self.typed_view)))
         return [
-            path("preview/", typed, name="campaigns_template_typed"),
+            self.posted("preview/", self.typed_view, "campaigns_template_typed"),
             path(
                 "<int:pk>/preview/",
-                site.admin_view(self.preview_view),
+                self.admin_site.admin_view(self.preview_view),
                 name="campaigns_template_preview",
             ),
             *super().get_urls(),
@@ -179,32 +178,13 @@ class TemplateAdmin(BaseAdmin):
             return framed_words("The sample data is not JSON.")
         return _frame(previewed(request.POST, sample))
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: Any = None,
-    ) -> Any:
-        """Show the form beside its preview; save, then publish if asked."""
-        publishes = request.method == "POST" and "_publish" in request.POST
-        if publishes and not allowed(request, "publish_rule"):
-            raise PermissionDenied
-        extra = {**(extra_context or {}), **self._status(request, object_id)}
-        response = super().changeform_view(request, object_id, form_url, extra)
-        if publishes and isinstance(response, HttpResponseRedirect):
-            pk = int(object_id) if object_id else request.et_template_id  # type: ignore[attr-defined]
-            self._publish(request, pk)
-        return response
-
-    def _status(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+    def form_context(self, request: HttpRequest, pk: int | None) -> dict[str, Any]:
+        """Return the preview, and what is left to do before publishing."""
         extra: dict[str, Any] = {
             "may_publish": allowed(request, "publish_rule"),
             "typed_url": reverse("admin:campaigns_template_typed"),
         }
-        if not object_id or not object_id.isdigit():
-            return extra
-        found = Template.objects.filter(pk=object_id).first()
+        found = Template.objects.filter(pk=pk).first() if pk is not None else None
         if found is None:
             return extra
         values = dict(zip(PARTS, words_of(found), strict=True))
@@ -223,7 +203,8 @@ class TemplateAdmin(BaseAdmin):
             "used_by": list(rules),
         }
 
-    def _publish(self, request: HttpRequest, pk: int) -> None:
+    def publish(self, request: HttpRequest, pk: int) -> None:
+        """Publish the draft, or say what is wrong with it."""
         try:
             version = publish_template(pk, by=actor(request))
         except PublishRefused as refused:
@@ -234,20 +215,6 @@ class TemplateAdmin(BaseAdmin):
             f"Version {version.number} is published. Rules that run keep the version "
             "they were published with; publish them again to use this one.",
         )
-
-    def response_add(
-        self, request: HttpRequest, obj: Any, post_url_continue: Any = None
-    ) -> HttpResponse:
-        """Stay on the page, with the preview."""
-        request.et_template_id = obj.pk  # type: ignore[attr-defined]
-        return self.response_change(request, obj)
-
-    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Stay on the page, with the preview."""
-        if "_publish" not in request.POST:
-            messages.success(request, f"The draft of “{obj}” is saved.")
-        where = reverse("admin:campaigns_template_change", args=[obj.pk])
-        return HttpResponseRedirect(where)
 
 
 def _frame(shown: Preview) -> HttpResponse:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -14,11 +14,15 @@ from campaigns.ingest import partitions
 from campaigns.journeys import moves
 from campaigns.models import IngestState, Journey, RejectedEvent, WebhookBatch
 
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
 logger = logging.getLogger(__name__)
 
 ROTATION_LOCK_MS: Final = 100
 CHUNK: Final = 5_000
 GOAL_GRACE: Final = timedelta(days=1)
+ROLLED_UP: Final = timedelta(days=2)
 REJECTED_DAYS: Final = 30
 WEBHOOK_DAYS: Final = 30
 
@@ -95,29 +99,42 @@ def delete_cooldowns(now: datetime) -> None:
 
 
 def roll_up_counts(now: datetime) -> None:
-    """Sum the deltas of past hours into one row for each rule, hour and reason."""
+    """Sum the deltas of past hours into one row for each rule, hour and reason.
+
+    Hours older than ROLLED_UP are summed already, or stay in parts, which is as right.
+    """
     hour = now.replace(minute=0, second=0, microsecond=0)
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH gone AS (DELETE FROM campaigns_decisioncount c USING ("
-            " SELECT rule_id, hour, reason FROM campaigns_decisioncount WHERE hour < %s"
+            " SELECT rule_id, hour, reason FROM campaigns_decisioncount"
+            " WHERE hour < %(hour)s AND hour >= %(since)s"
             " GROUP BY 1, 2, 3 HAVING count(*) > 1) d"
             " WHERE (c.rule_id, c.hour, c.reason) = (d.rule_id, d.hour, d.reason)"
+            " AND c.hour < %(hour)s AND c.hour >= %(since)s"
             " RETURNING c.rule_id, c.hour, c.reason, c.count)"
             " INSERT INTO campaigns_decisioncount (rule_id, hour, reason, count)"
             " SELECT rule_id, hour, reason, sum(count) FROM gone GROUP BY 1, 2, 3",
-            [hour],
+            {"hour": hour, "since": hour - ROLLED_UP},
         )
 
 
 def delete_refused(now: datetime) -> None:
     """Delete rejected events and applied webhook batches that nobody looks at any more."""
-    RejectedEvent.objects.filter(
+    rejected = RejectedEvent.objects.filter(
         received_at__lt=now - timedelta(days=REJECTED_DAYS)
-    ).delete()
-    WebhookBatch.objects.filter(
+    )
+    _delete_oldest(rejected)
+    batches = WebhookBatch.objects.filter(
         received_at__lt=now - timedelta(days=WEBHOOK_DAYS), pending_at=None
-    ).delete()
+    )
+    _delete_oldest(batches)
+
+
+def _delete_oldest(rows: "QuerySet[RejectedEvent] | QuerySet[WebhookBatch]") -> None:
+    """Delete some, by the index on the time of receipt; the rest at the next runs."""
+    oldest = rows.order_by("received_at").values_list("pk", flat=True)[:CHUNK]
+    rows.model.objects.filter(pk__in=list(oldest)).delete()
 
 
 def finish_moves(now: datetime) -> None:

@@ -15,6 +15,7 @@ MAX_ATTEMPTS: Final = 5
 NOT_FINAL: Final = (MessageState.SENDING, MessageState.UNKNOWN)
 FIRST_BACKOFF: Final = timedelta(seconds=5)
 LONGEST_BACKOFF: Final = timedelta(hours=1)
+WORKER_ENDED: Final = "The worker ended before the answer was written."
 
 
 def backoff(attempt: int, retry_after: timedelta | None) -> timedelta:
@@ -133,6 +134,24 @@ def _back_in_queue(state: State, mail: Mail, *, now: datetime) -> State:
     if over and mail.redriven_at is None:
         return state.with_mail(mail.cancel("journey_over", now=now))
     return state
+
+
+def take_back(mail: Mail, *, now: datetime) -> Mail:
+    """Return a mail whose worker ended: its lease is over.
+
+    `claimed` goes back to the queue, since no byte was sent, or fails after its
+    last attempt; `sending` becomes `unknown`.
+    """
+    if mail.state is MessageState.SENDING:
+        return unknown(mail, WORKER_ENDED, now=now)
+    if mail.attempt >= MAX_ATTEMPTS:
+        return mail.move(
+            MessageState.FAILED,
+            reason="too_many_attempts",
+            detail={"attempts": mail.attempt},
+            settled_at=now,
+        )
+    return mail.move(MessageState.QUEUED, not_before=now, token=None)
 
 
 def see_evidence(mail: Mail, *, now: datetime) -> Mail:

@@ -19,7 +19,12 @@ from campaigns.domain.gate import GateFacts, apply_verdict, gate
 from campaigns.domain.intake import Intake, Stored, not_after
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset
-from campaigns.domain.settle import apply_answer
+from campaigns.domain.settle import (
+    apply_answer,
+    apply_settled,
+    see_evidence,
+    take_back,
+)
 from campaigns.domain.states import CAPPED, Kind, MessageState, SuppressionReason
 from campaigns.domain.steps import Trigger, advance, apply_advance
 from campaigns.domain.stopping import resume, stop
@@ -47,6 +52,16 @@ class SetRules:
 @dataclass(frozen=True, slots=True)
 class Suppress:
     """An address must not be mailed, about one topic or (None) at all."""
+
+    address: str
+    reason: SuppressionReason
+    topic: int | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A suppression of an address ends."""
 
     address: str
     reason: SuppressionReason
@@ -89,7 +104,25 @@ class Settle:
     answer: Answer = field(default_factory=lambda: Accepted("simulated"))
 
 
-Input = Post | SetRules | Suppress | Choose | Due | Gate | Settle
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """The workers that had claimed these mails, or were handing them over, ended."""
+
+    now: datetime
+    mails: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The provider reported something that proves that it took these mails."""
+
+    now: datetime
+    mails: tuple[int, ...]
+
+
+Input = (
+    Post | SetRules | Suppress | Lift | Choose | Due | Gate | Settle | Rescue | Evidence
+)
 
 
 @dataclass(slots=True)
@@ -138,9 +171,13 @@ class World:
                 self._set_rules(given)
             case Suppress(address, reason, topic, _):
                 self.suppressions.add((address, reason, topic))
+            case Lift(address, reason, topic, _):
+                self.suppressions.discard((address, reason, topic))
             case Choose(person, topic, subscribed, _):
                 self.choices[self._root(person), topic] = subscribed
-            case Due() | Gate() | Settle():
+            case Rescue() | Evidence():
+                self._recover(given)
+            case _:
                 self._work(given)
 
     def _work(self, given: Due | Gate | Settle) -> None:
@@ -154,6 +191,15 @@ class World:
             case Settle(now, mails, answer):
                 for mail in self._sending() if mails is None else mails:
                     self._settle(mail, answer, now=now)
+
+    def _recover(self, given: Rescue | Evidence) -> None:
+        for mail in given.mails:
+            if isinstance(given, Rescue):
+                self._rescue(mail, now=given.now)
+                continue
+            state = self.sender_of(mail)
+            seen = see_evidence(state.mails[mail], now=given.now)
+            self.put(state.with_mail(seen))
 
     def _root(self, person: int) -> int:
         into = self.intake.states[person].person.merged_into
@@ -242,11 +288,7 @@ class World:
 
     def _gate(self, mail_id: int, *, now: datetime) -> None:
         state = self.sender_of(mail_id)
-        mail = state.mails[mail_id].move(
-            MessageState.CLAIMED,
-            attempt=state.mails[mail_id].attempt + 1,
-            token=UUID(int=mail_id),
-        )
+        mail = _claimed(state.mails[mail_id])
         verdict = gate(
             mail, state, self._facts(mail, state, now=now), self.rules, now=now
         )
@@ -292,11 +334,26 @@ class World:
         after, _ = apply_answer(state, mail, answer, self.rules, now=now)
         self.put(after)
 
+    def _rescue(self, mail_id: int, *, now: datetime) -> None:
+        """Take back what a worker had; a claim alone leaves no trace here before."""
+        state = self.sender_of(mail_id)
+        mail = state.mails[mail_id]
+        if mail.state is MessageState.QUEUED:
+            mail = _claimed(mail)
+        after = take_back(mail, now=now)
+        self.put(apply_settled(state, mail, after, self.rules, now=now))
+
     def decisions(self) -> Iterator[tuple[Stored, Decision]]:
         """Return every decision made, with the event that it was made about."""
         for stored in self.stored.values():
             for decision in stored.decisions:
                 yield stored, decision
+
+
+def _claimed(mail: Mail) -> Mail:
+    return mail.move(
+        MessageState.CLAIMED, attempt=mail.attempt + 1, token=UUID(int=mail.id)
+    )
 
 
 def simulate(world: World, inputs: Iterable[Input]) -> World:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 
 from campaigns.deciding import rulesets
 from campaigns.deciding.transaction import Decision, decide, roots
@@ -35,18 +35,26 @@ Batch = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """One way through a rule's rows, in the order of their ids.
-
-    `find` takes the rule (an id, or a reference from an outer query).
-    """
+    """One way through a rule's rows, in the order of their ids."""
 
     status: RuleStatus
-    find: Callable[[Any], "QuerySet[Any]"]
+    find: Callable[[], "QuerySet[Any]"]  # of every rule
 
     def pick(self, rule: int, after: int) -> Batch:
         """Return the next (id, customer) pairs."""
-        rows = self.find(rule).filter(pk__gt=after).order_by("pk")
+        rows = self.find().filter(rule_id=rule, pk__gt=after).order_by("pk")
         return list(rows.values_list("pk", "customer_id")[:BATCH])
+
+    def is_left(self, rule: int, *, but: Sequence[int]) -> bool:
+        """Return whether there is any, other than of those versions.
+
+        In an order that only the round's index has: where nothing is left, EXISTS,
+        or an equal sign, would have the planner read a whole table to find it out.
+        """
+        rows = self.find().filter(rule_id__gte=rule, rule_id__lte=rule)
+        if but:
+            rows = rows.exclude(version_id__in=but)
+        return bool(rows.order_by("rule_id", "pk").values_list("pk")[:1])
 
 
 def move_journeys(rule_id: int, *, limit_s: float) -> bool:
@@ -79,56 +87,43 @@ def finish_moves(*, limit_s: float = 20.0) -> int:
 
 def _unfinished() -> list[int]:
     unreadable = [u.version for u in rulesets.unreadable()]
-    wanted = Q()
-    for one in ROUNDS:
-        rows = one.find(OuterRef("pk"))
-        if one.status is RuleStatus.ACTIVE and unreadable:
-            rows = rows.exclude(version_id__in=unreadable)
-        wanted |= Q(Exists(rows), status=one.status)
-    return list(Rule.objects.filter(wanted).order_by("pk").values_list("pk", flat=True))
+    rules = Rule.objects.filter(status__in={one.status for one in ROUNDS})
+    return [
+        rule
+        for rule, status in rules.order_by("pk").values_list("pk", "status")
+        if _is_anything_left(rule, status, unreadable)
+    ]
 
 
-def _open(rule: Any) -> QuerySet[Journey]:
+def _is_anything_left(rule: int, status: str, unreadable: Sequence[int]) -> bool:
+    # What is of a version that cannot be read is resumed later, but archived at once.
+    but = unreadable if status == RuleStatus.ACTIVE else ()
+    return any(one.is_left(rule, but=but) for one in ROUNDS if one.status == status)
+
+
+def _open() -> QuerySet[Journey]:
     """Return what an archive ends. By journey_open_idx."""
-    return Journey.objects.filter(
-        rule_id=rule, ended_at=None, state__in=list(OPEN_JOURNEY)
-    )
+    return Journey.objects.filter(ended_at=None, state__in=list(OPEN_JOURNEY))
 
 
-def _parked(rule: Any) -> QuerySet[Journey]:
+def _parked() -> QuerySet[Journey]:
     """Return what a pause parked. By journey_held_idx."""
-    return Journey.objects.filter(
-        rule_id=rule, held_due_at__isnull=False, state=JourneyState.HELD
-    )
+    return Journey.objects.filter(held_due_at__isnull=False, state=JourneyState.HELD)
 
 
-def _held_back(rule: Any) -> QuerySet[Journey]:
-    """Return whose mail is held. By journey_open_idx and message_once."""
-    held = Message.objects.filter(
-        journey=OuterRef("pk"),
-        step=OuterRef("step"),
-        revision=OuterRef("revision"),
-        state=MessageState.HELD,
-        reason__in=list(OF_A_PAUSE),
-    )
-    return _open(rule).filter(Exists(held), state=JourneyState.SENDING)
+def _held_back() -> QuerySet[Message]:
+    """Return mails that a pause holds back. By message_held_idx."""
+    return Message.objects.filter(state=MessageState.HELD, reason__in=list(OF_A_PAUSE))
 
 
-def _redriven(rule: Any) -> QuerySet[Message]:
-    """Return held mails for which no journey waits. By message_redriven_idx."""
-    return Message.objects.filter(
-        rule_id=rule, redriven_at__isnull=False, state=MessageState.HELD
-    )
-
-
-def _redriven_of_a_pause(rule: Any) -> QuerySet[Message]:
-    return _redriven(rule).filter(reason__in=list(OF_A_PAUSE))
+def _redriven() -> QuerySet[Message]:
+    """Return held mails for which no journey waits. By message_held_idx."""
+    return Message.objects.filter(state=MessageState.HELD, redriven_at__isnull=False)
 
 
 ROUNDS: Final = (
     _Round(RuleStatus.ACTIVE, _parked),
     _Round(RuleStatus.ACTIVE, _held_back),
-    _Round(RuleStatus.ACTIVE, _redriven_of_a_pause),
     _Round(RuleStatus.ARCHIVED, _open),
     _Round(RuleStatus.ARCHIVED, _redriven),
 )
@@ -149,7 +144,7 @@ def _move_batch(
         return None
     owners = roots(customer for _, customer in batch)
     decision.lock(owners.values())
-    if one.find in (_redriven, _redriven_of_a_pause):
+    if one.find in (_held_back, _redriven):
         decision.load_mails(mail for mail, _ in batch)
     _move_people(decision, sorted(set(owners.values())), rule_id)
     return batch[-1][0]

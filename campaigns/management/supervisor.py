@@ -47,6 +47,7 @@ class Watched:
             folder=manage.parent,
         )
         self._seen_n = -1
+        self._has_begun = False
         self._fresh_at = 0.0
 
     def start(self) -> None:
@@ -54,12 +55,24 @@ class Watched:
         self.refresh()
         self.child.start()
 
+    def begin(self) -> None:
+        """Drop the canaries that fly or came back: only later ones show work."""
+        purge(self.beat)
+        ClusterBeat.begin(self.beat)
+        self._has_begun = True
+
+    def begin_again(self) -> None:
+        """Let the next canary be the first one that counts."""
+        self._has_begun = False
+
     def refresh(self) -> None:
         """Begin the span of patience anew."""
         self._fresh_at = time.monotonic()
 
     def send_canary(self) -> None:
         """Send the next canary, and note whether an earlier one came back."""
+        if not self._has_begun:
+            self.begin()
         row, _ = ClusterBeat.objects.get_or_create(name=self.beat)
         if row.seen_n != self._seen_n:
             self._seen_n = row.seen_n
@@ -75,7 +88,7 @@ class Watched:
     def replace(self) -> None:
         """Kill the group; the next look starts it again."""
         self.child.kill_group()
-        purge(self.beat)
+        self.begin()
         self.refresh()
 
 
@@ -99,7 +112,7 @@ class Supervisor:
             logger.warning(
                 "ended %s processes of a supervisor that was killed", orphans
             )
-        self._with_database(self._clean)
+        self._with_database(self._begin)
         for watched in self.watched:
             watched.start()
         while not self._signals:
@@ -111,6 +124,7 @@ class Supervisor:
             grace_s=self.grace_s,
             hurry=lambda: self._signals > before,
         )
+        self._with_database(self._begin)  # who asks now must not hear of a living one
 
     def look(self) -> None:
         """Restart what is gone or stale; send the canaries when it is time."""
@@ -119,6 +133,7 @@ class Supervisor:
             if code is not None:
                 logger.warning("cluster %s ended (%s); restarting", watched.name, code)
                 watched.refresh()
+                watched.begin_again()
         if time.monotonic() < self._canary_at + CANARY_S:
             return
         self._canary_at = time.monotonic()
@@ -138,9 +153,9 @@ class Supervisor:
                 )
                 watched.replace()
 
-    def _clean(self) -> None:
+    def _begin(self) -> None:
         for watched in self.watched:
-            purge(watched.beat)
+            watched.begin()
 
     def _with_database(self, work: Callable[[], None]) -> bool:
         """Do the work; return False, and say so once, if the database is away."""

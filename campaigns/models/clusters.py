@@ -1,10 +1,15 @@
 """What the supervisor knows of its clusters."""
 
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Now
 
 
 class ClusterBeat(models.Model):
-    """The canary of one cluster: sent by the supervisor, seen by a worker."""
+    """The canary of one cluster: sent by the supervisor, seen by a worker.
+
+    `seen_at` is empty until one came back that was sent since the cluster began.
+    """
 
     name = models.CharField(max_length=60, unique=True)
     sent_n = models.BigIntegerField(default=0)
@@ -17,3 +22,13 @@ class ClusterBeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def begin(cls, name: str) -> None:
+        """Believe no canary that was sent until now: it speaks for an earlier run."""
+        cls.objects.filter(name=name).update(seen_n=F("sent_n"), seen_at=None)
+
+    @classmethod
+    def came_back(cls, name: str, n: int) -> None:
+        """Note canary number `n`, unless a later one was seen, or a run began since."""
+        cls.objects.filter(name=name, seen_n__lt=n).update(seen_n=n, seen_at=Now())

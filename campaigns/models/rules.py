@@ -203,8 +203,8 @@ class DecisionCount(models.Model):
 
     class Meta:
         indexes = [
-            # Reports and the roll-up.
-            models.Index(fields=["rule_id", "hour"], name="decisioncount_rule_idx"),
+            # Reports and the roll-up, both of the newest hours.
+            models.Index(fields=["hour", "rule_id"], name="decisioncount_hour_idx"),
         ]
 
     def __str__(self) -> str:

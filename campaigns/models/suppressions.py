@@ -55,6 +55,8 @@ class Suppression(models.Model):
             ),
         ]
         indexes = [
+            # The admin's search and a customer's page, lifted ones too.
+            models.Index(fields=["address_hash"], name="suppression_address_idx"),
             # The admin's list, newest first.
             models.Index(fields=["-created_at", "-id"], name="suppression_recent_idx"),
         ]

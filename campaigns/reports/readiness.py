@@ -1,5 +1,6 @@
 """Whether this installation can do its work, and if not, why."""
 
+import logging
 from datetime import timedelta
 from typing import Final
 
@@ -13,23 +14,32 @@ from campaigns.models import ClusterBeat
 
 ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
 
+logger = logging.getLogger(__name__)
+
 _migrated = False
+_complained = False  # that the database is ill; once, until it is well again
 
 
 def reasons() -> dict[str, str]:
     """Return what is wrong, by part: database, migrations, address key, cluster <name>.
 
     Empty when all is well. A part is not looked at while one before it is ill.
+    Anybody may ask, so no address, user or error text is among them.
     """
+    global _complained
     try:
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        return _migrations() or _address_key() or _clusters()
+        found = _migrations() or _address_key() or _clusters()
     except (DatabaseError, InterfaceError) as error:
         connection.close()
-        first = str(error).partition("\n")[0][:300]
-        return {"database": f"The database does not answer: {first}"}
+        if not _complained:
+            _complained = True
+            logger.warning("not ready, the database does not answer: %s", error)
+        return {"database": "The database does not answer; the web log says why."}
+    _complained = False
+    return found
 
 
 def warnings() -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from campaigns.models import (
     Consent,
+    Conversion,
     Customer,
     DeliveryEvent,
     Event,
@@ -126,9 +127,10 @@ def build_timeline(
     zone = customer_zone(customer)
     asleep = waiting_journeys(journeys, zone) if before is None else {}
     by_id = {m.pk: m for m in mails}
+    came = _goals_came(journeys, events)
     found = [
         *(e for row in events for e in _event(row, rules)),
-        *(e for row in journeys for e in _journey(row, rules, asleep.get(row.pk))),
+        *(e for j in journeys for e in _journey(j, rules, asleep.get(j.pk), came)),
         *(e for row in mails for e in _mail(row, rules, zone)),
         *(_report(row, by_id.get(row.message_id or 0)) for row in reports),
         *(_consent(row) for row in consents),
@@ -148,6 +150,16 @@ def build_timeline(
     shown = [e for e in found if horizon is None or e.at >= horizon]
     shown.sort(key=lambda e: e.place, reverse=True)
     return Timeline(tuple(shown), horizon)
+
+
+def _goals_came(
+    journeys: Iterable[Journey], events: Iterable[Event]
+) -> dict[int, datetime]:
+    """Return when the goal event of each journey came in, as far as it is shown."""
+    came = {e.pk: e.received_at for e in events}
+    reached = [j.pk for j in journeys if j.converted_at is not None]
+    goals = Conversion.objects.filter(pk__in=reached).values_list("pk", "event_id")
+    return {journey: came[event] for journey, event in goals if event in came}
 
 
 def _newest(rows: Any, time: str, before: datetime | None, limit: int) -> list[Any]:
@@ -185,7 +197,7 @@ def decided(row: Event, decision: Mapping[str, Any], rules: Mapping[int, str]) -
         row.received_at,
         "Decision",
         f"{rule}: {'started' if started else 'not started'}",
-        decision_words(decision),
+        "" if reason == "entered" else decision_words(decision),
         "good" if reason == "entered" else "",
         model,
         pk,
@@ -194,7 +206,10 @@ def decided(row: Event, decision: Mapping[str, Any], rules: Mapping[int, str]) -
 
 
 def _journey(
-    row: Journey, rules: Mapping[int, str], asleep: Waiting | None
+    row: Journey,
+    rules: Mapping[int, str],
+    asleep: Waiting | None,
+    came: Mapping[int, datetime],
 ) -> Iterator[Entry]:
     rule = rules.get(row.rule_id, _GONE)
 
@@ -206,10 +221,10 @@ def _journey(
         title, why = _ENDED.get(row.state, row.state), cause_words(row.cause)
         yield entry(row.ended_at, "Journey", title, why=why, order=(done, 0))
     if row.converted_at is not None:
-        order = (_LEFT, 0)
-        yield entry(
-            row.converted_at, "Journey", "goal reached", tone="good", order=order
-        )
+        # It counts from when the goal event happened; the event stands where it came.
+        reached = {"tone": "good", "order": (_LEFT, 0)}
+        after = came.get(row.pk)
+        yield entry(row.converted_at, "Journey", "goal reached", after=after, **reached)
     if row.state == "held" and row.held_due_at is not None:
         why = f"the rule is paused; it was due at {time_words(row.held_due_at)}"
         yield entry(row.held_due_at, "Journey", "parked", why=why, tone="warn")

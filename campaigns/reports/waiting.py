@@ -96,7 +96,7 @@ def _words(
     wait = until
     if step.wait_for and journey.woken_by is None:
         wait = f"for {names(list(step.wait_for.events))}, at most {until}"
-    sentence = f"{wait}; then {names(list(mails))} is looked at once more and sent"
+    sentence = f"{wait}; then {names(list(mails))} is sent"
     if document.exit is not None:
         sentence += f", unless {names(list(document.exit.events))} comes first"
     return sentence

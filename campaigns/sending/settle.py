@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -12,8 +12,12 @@ from campaigns.deciding import database
 from campaigns.deciding.database import DatabaseAway
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
-from campaigns.domain.people import Mail
-from campaigns.domain.settle import MAX_ATTEMPTS, apply_answer, apply_settled, unknown
+from campaigns.domain.settle import (
+    WORKER_ENDED,
+    apply_answer,
+    apply_settled,
+    take_back,
+)
 from campaigns.domain.states import CAPPED, AttemptState, MessageState
 
 logger = logging.getLogger(__name__)
@@ -25,7 +29,7 @@ BREAKER_OPEN: Final = timedelta(seconds=30)
 UNAUTHORISED_PAUSE: Final = timedelta(minutes=5)
 RATE_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(hours=1)
-UNANSWERED: Final = Ambiguous("The worker ended before the answer was written.")
+UNANSWERED: Final = Ambiguous(WORKER_ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     ended = []
     for mail_id in sorted(over):
         person, mail = found[mail_id]
-        after = _taken_back(mail, now=decision.now)
+        after = take_back(mail, now=decision.now)
         decision.states[person] = apply_settled(
             decision.states[person], mail, after, decision.rules, now=decision.now
         )
@@ -224,16 +228,3 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     if over:
         decision.note("rescue", {"mails": sorted(over)})
     return len(over)
-
-
-def _taken_back(mail: Mail, *, now: datetime) -> Mail:
-    if mail.state is MessageState.SENDING:
-        return unknown(mail, UNANSWERED.detail, now=now)
-    if mail.attempt >= MAX_ATTEMPTS:
-        return mail.move(
-            MessageState.FAILED,
-            reason="too_many_attempts",
-            detail={"attempts": mail.attempt},
-            settled_at=now,
-        )
-    return mail.move(MessageState.QUEUED, not_before=now, token=None)

@@ -11,7 +11,8 @@ WITH p AS (
   FOR UPDATE
 ), g AS (
   SELECT id, have, LEAST(
-    floor(have), %(wanted)s::bigint, CASE WHEN open_until IS NULL THEN %(wanted)s::bigint ELSE 1 END
+    floor(have), %(wanted)s::int,
+    CASE WHEN open_until IS NULL THEN %(wanted)s::int ELSE 1 END
   ) AS granted FROM p
 )
 UPDATE campaigns_provider c

@@ -22,6 +22,10 @@ def pages():
         rows = apps.get_model("campaigns", model).objects.values_list("pk", flat=True)
         found += [reverse(f"admin:campaigns_{model}_change", args=[pk]) for pk in rows]
     found += [reverse(f"admin:campaigns_{model}_add") for model in ADDED]
+    found += [reverse(f"admin:auth_{m}_changelist") for m in ("user", "group")]
+    found += [reverse(f"admin:auth_{m}_add") for m in ("user", "group")]
+    users = apps.get_model("auth", "user").objects.values_list("pk", flat=True)
+    found += [reverse("admin:auth_user_change", args=[pk]) for pk in users]
     steps = apps.get_model("campaigns", "step").objects.values_list("pk", flat=True)
     found += [reverse("admin:campaigns_step_change", args=[pk]) for pk in steps]
     for name in ("message_mail", "template_preview"):

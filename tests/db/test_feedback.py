@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from campaigns.deciding import clock
 from campaigns.deciding.suppressing import lift
 from campaigns.feedback.apply import drain
 from campaigns.feedback.due import anything_due
@@ -22,7 +21,6 @@ from tests.db.webhooks import (
     HARD,
     NOW,
     T0,
-    At,
     an_endpoint,
     deliver,
     item,
@@ -32,12 +30,7 @@ from tests.db.webhooks import (
     suppressed,
 )
 
-
-@pytest.fixture(autouse=True)
-def time():
-    at = At(NOW)
-    with clock.use(at):
-        yield at
+pytestmark = pytest.mark.usefixtures("time")
 
 
 @pytest.mark.django_db

@@ -25,12 +25,7 @@ from campaigns.models import (
 from tests.db.mail_rows import a_customer, a_mail
 from tests.db.webhooks import HARD, NOW, At, item, sole, store, suppressed
 
-
-@pytest.fixture(autouse=True)
-def time():
-    at = At(NOW)
-    with clock.use(at):
-        yield at
+pytestmark = pytest.mark.usefixtures("time")
 
 
 @pytest.mark.django_db

@@ -65,9 +65,37 @@ def test_a_database_that_is_away_is_a_reason_and_no_error(client):
     assert "does not answer" in answer.json()["reasons"]["database"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_strangers_do_not_read_where_the_database_is_and_the_log_says_it_once(
+    client, caplog, monkeypatch
+):
+    monkeypatch.setattr(readiness, "_complained", False)
+    connection.ensure_connection()
+    for _ in range(3):
+        with connection.execute_wrapper(refuse):
+            said = client.get("/readyz").content.decode()
+        assert "10.1.2.3" not in said
+        assert "mailuser" not in said
+    ours = [r for r in caplog.records if r.name == readiness.__name__]
+    assert [SECRET in record.getMessage() for record in ours] == [True]
+    client.get("/readyz")
+    with connection.execute_wrapper(refuse):
+        client.get("/readyz")
+    assert caplog.text.count(SECRET) == 2
+
+
+SECRET = 'connection to server at "10.1.2.3": no password for user "mailuser"'
+
+
 def refuse(_execute, _sql, _params, _many, _context):
     """Stand for a connection that breaks in the middle of a statement."""
-    raise OperationalError from psycopg.OperationalError("gone")
+    raise OperationalError(SECRET) from psycopg.OperationalError(SECRET)
+
+
+def test_a_cluster_that_has_not_answered_since_its_start_is_named(client):
+    ClusterBeat.objects.create(name="mail@a", sent_n=3, seen_n=3, seen_at=None)
+    beat("feedback@a")
+    assert list(client.get("/readyz").json()["reasons"]) == ["cluster mail"]
 
 
 def test_nothing_at_a_path_is_told_to_programs_in_json(client):

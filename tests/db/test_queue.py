@@ -101,6 +101,20 @@ def test_a_late_canary_does_not_undo_a_newer_one():
     assert beat.seen_at is not None
 
 
+def test_a_canary_of_an_earlier_run_shows_no_work_of_this_one():
+    tasks.canary("mail@here", 1)  # nobody has sent it
+    ClusterBeat.objects.create(name="mail@here", sent_n=7, seen_n=6, seen_at=Now())
+    ClusterBeat.objects.create(name="mail@there", sent_n=7, seen_n=6, seen_at=Now())
+    ClusterBeat.begin("mail@here")
+    tasks.canary("mail@here", 7)
+    here = ClusterBeat.objects.get(name="mail@here")
+    assert (here.seen_n, here.seen_at) == (7, None)
+    assert ClusterBeat.objects.get(name="mail@there").seen_at is not None
+    tasks.canary("mail@here", 8)
+    here.refresh_from_db()
+    assert (here.seen_n, here.seen_at is None) == (8, False)
+
+
 def test_old_notes_of_failures_are_dropped():
     now = timezone.now()
     for key, age in (("old", 8), ("new", 1)):

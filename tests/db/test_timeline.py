@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from campaigns.journeys.publishing import publish
-from campaigns.models import Customer, DeliveryEvent, Timer
+from campaigns.models import Customer, DeliveryEvent, Event, Journey, Timer
 from campaigns.reports.timeline import build_timeline
 from tests.db.mail_rows import a_customer, a_mail
 from tests.db.rule_rows import a_rule, happened
@@ -65,3 +65,18 @@ def test_an_event_its_decision_and_the_wait_stand_in_this_order():
     person = happened("ann")
     kinds = [e.kind for e in build_timeline(person).entries]
     assert kinds.index("Waiting") < kinds.index("Decision") < kinds.index("Event")
+
+
+def test_a_goal_stands_behind_the_event_that_reached_it():
+    rule = a_rule(name="Help", goal_event="Order Completed", goal_amount=7)
+    publish(rule.pk, by="ann")
+    happened("ann")
+    person = happened(
+        "ann", "Order Completed", at=timezone.now() + timedelta(milliseconds=1)
+    )
+    assert Journey.objects.get().converted_at is not None
+    Event.objects.filter(name="Order Completed").update(
+        received_at=timezone.now() + timedelta(seconds=3)
+    )
+    shown = [e.title for e in build_timeline(person).entries]
+    assert shown.index("Help: goal reached") < shown.index("Order Completed")

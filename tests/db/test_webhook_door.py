@@ -7,7 +7,6 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from campaigns.deciding import clock
 from campaigns.feedback.apply import drain
 from campaigns.feedback.views import MAX_BODY_BYTES
 from campaigns.models import (
@@ -22,7 +21,6 @@ from tests.db.webhooks import (
     OTHER_PUBLIC,
     PRIVATE,
     PUBLIC,
-    At,
     an_endpoint,
     deliver,
     item,
@@ -31,12 +29,7 @@ from tests.db.webhooks import (
     sole,
 )
 
-
-@pytest.fixture(autouse=True)
-def time():
-    at = At(NOW)
-    with clock.use(at):
-        yield at
+pytestmark = pytest.mark.usefixtures("time")
 
 
 @pytest.mark.django_db

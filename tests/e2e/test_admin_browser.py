@@ -1,31 +1,18 @@
 """A marketer builds a rule in a real browser, publishes it, and sees it active."""
 
-import os
-import shutil
-
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import override_settings
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from campaigns.models import Rule
 from tests.db.mail_rows import a_sender, a_topic
 from tests.db.rule_rows import a_template
+from tests.e2e.chromium import NEEDS_CHROMIUM, a_browser
 from tests.e2e.live import clean_server, fresh_start
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here"
-    ),
-]
+pytestmark = [*NEEDS_CHROMIUM, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
@@ -43,10 +30,7 @@ def page(live_server, monkeypatch):
             },
         }
     )
-    with static, clean_server(monkeypatch), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
+    with static, clean_server(monkeypatch), a_browser() as browser:
         shown = browser.new_page()
         shown.on("pageerror", lambda error: errors.append(str(error)))
         shown.goto(f"{live_server.url}/admin/")
@@ -56,7 +40,6 @@ def page(live_server, monkeypatch):
         shown.wait_for_url("**/admin/")
         yield shown
         shown.wait_for_load_state("networkidle")
-        browser.close()
         # Beside Playwright's loop Django opened a connection of its own.
         connections.close_all()
     assert errors == []

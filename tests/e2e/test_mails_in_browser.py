@@ -1,23 +1,13 @@
 """The sample mails fit a phone and a desktop, whatever stands in them."""
 
-import os
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 
 from campaigns.rendering.preview import preview
 from demo.samples.events import CUSTOMER, EVENTS
 from demo.samples.templates import TEMPLATES
+from tests.e2e.chromium import NEEDS_CHROMIUM, a_browser
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 LONG = "Schreibtischlampenschirmhalterungsersatzteil" * 2
 HUGE = {
@@ -33,14 +23,8 @@ HUGE = {
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # Its sandbox does not run as root.
-            args=["--no-sandbox"] if os.geteuid() == 0 else [],
-        )
+    with a_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(params=[375, 640])

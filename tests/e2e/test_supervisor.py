@@ -157,6 +157,26 @@ def test_a_killed_supervisor_takes_its_clusters_along(cluster):
     work_goes_on()
 
 
+def test_only_a_canary_of_this_run_shows_work(cluster):
+    cluster.process.kill()
+    cluster.process.wait()
+    wait_for(lambda: not cluster.members())
+    before = ClusterBeat.objects.get(name=BEAT)
+    assert before.seen_at is not None
+    cluster.start()
+    after = wait_for(
+        lambda: (
+            ClusterBeat.objects.filter(name=BEAT)
+            .exclude(seen_at=before.seen_at)
+            .first()
+        )
+    )
+    assert after.seen_at is None or after.seen_n > before.sent_n
+    work_goes_on()
+    assert cluster.stop() == 0
+    assert ClusterBeat.objects.get(name=BEAT).seen_at is None
+
+
 def test_sigterm_lets_running_work_finish(cluster):
     send("time.sleep", 2, queue="mail")
     task = OrmQ.objects.get(key="mail")

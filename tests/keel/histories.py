@@ -33,7 +33,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Do:
-    """One of: advance, begin, settle, pause, resume, archive, suppress, choose."""
+    """One of: advance, begin, settle, a stop, or a fault."""
 
     what: str
     number: int = 0
@@ -194,6 +194,9 @@ KINDS = (
     + ("pass_by",) * 3
     + ("stop",) * 2
 )
+# Leases are let end by hand, which is exact only where nobody else works.
+FAULTS = ("evidence", "crash", "lift", "crash")
+FAULTS_AT_ONCE = ("evidence", "lift")
 
 
 WISHES = ("restart", "exit", "holdout", "merge", "pause", "late")
@@ -225,7 +228,7 @@ def wished(document, wish):
 
 
 @st.composite
-def operations(draw, *, size, wish):
+def operations(draw, *, size, wish, faults):
     """Return a list of operations, times after START; work is done between them.
 
     The wish's episode comes first, so that every kind of history is among many.
@@ -236,9 +239,11 @@ def operations(draw, *, size, wish):
             Post((_identified(user, address, history.moment, history.next()),))
         )
     history.grant(wish)
-    for _ in range(size):
+    for place in range(size):
         getattr(history, draw(st.sampled_from(KINDS)))()
         history.work()
+        if place % 4 == 3:
+            history.fault(faults[place // 4 % len(faults)])
     return history.made
 
 
@@ -337,6 +342,13 @@ class _History:
         what = self.draw(st.sampled_from(STOPS))
         number = self.draw(st.integers(0, 5))
         self.made.append(Do(what, number, self.draw(st.booleans())))
+
+    def fault(self, what):
+        """A fault where it hurts: beside a mail under way, or a suppression."""
+        number = self.draw(st.integers(0, 20))
+        flag = self.draw(st.booleans())
+        before = [Do("suppress", number, flag)] if what == "lift" else []
+        self.made += [*before, Do("advance"), Do("begin"), Do(what, number, flag)]
 
     def work(self):
         done = self.draw(st.sampled_from([0, 1, 1, 3, 3, 7, 7]))

@@ -1,5 +1,6 @@
 """Run a history on PostgreSQL, through the engine's own functions."""
 
+import json
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,15 +9,17 @@ from django.db import connection
 from django.utils import timezone
 
 from campaigns.deciding import marks, rulesets
-from campaigns.deciding.suppressing import suppress, unsubscribe
+from campaigns.deciding.suppressing import lift, suppress, unsubscribe
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused
 from campaigns.domain.events import SourceRef, Trust
 from campaigns.domain.states import SuppressionReason
+from campaigns.feedback.apply import drain
 from campaigns.ingest import partitions
 from campaigns.ingest.record import record
 from campaigns.journeys import publishing
 from campaigns.journeys.advance import advance_due
 from campaigns.models import (
+    Attempt,
     Company,
     Customer,
     IngestState,
@@ -25,14 +28,18 @@ from campaigns.models import (
     RuleVersion,
     Sender,
     Source,
+    Suppression,
     Template,
     TemplateVersion,
     Topic,
+    WebhookBatch,
+    WebhookEndpoint,
 )
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import Begun, begin
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import rescue, settle
+from tests.db.crashing import let_leases_end
 from tests.keel.histories import START, USERS, Do, Pass, Post
 
 ANSWERS = (
@@ -59,6 +66,9 @@ TABLES = [
     "decisioncount",
     "rejectedevent",
     "recordedorder",
+    "webhookbatch",
+    "webhookendpoint",
+    "deliveryevent",
     "rulestatuschange",
     "variant",
     "step",
@@ -157,6 +167,7 @@ def prepare_setting(documents_for) -> Setting:
         provider=provider,
     )
     topic = Topic.objects.create(slug="news", name="News")
+    WebhookEndpoint.objects.create(slug="keel", public_keys=[])
     words = {
         "subject": "Hi {{ event.cart }}",
         "html": "<p>Hello {{ event.total }}</p>",
@@ -275,5 +286,48 @@ class Live:
                 wording="no",
             )
 
-    def rescue(self, _do) -> None:
+    def crash(self, do) -> None:
+        """A worker ends after the claim, or while it hands over; all leases end."""
+        claims = claim(limit=8)
+        if claims and do.flag:
+            begin(claims, prepare(claims))
+        let_leases_end()
         rescue()
+
+    def evidence(self, do) -> None:
+        """The provider reports of an attempt: delivered, or (flag) reported as spam."""
+        attempts = list(
+            Attempt.objects.filter(message__state__in=["unknown", "sending", "sent"])
+            .select_related("message")
+            .order_by("-message__state", "-started_at", "message")
+        )
+        if not attempts:
+            return
+        attempt = attempts[do.number % len(attempts)]
+        body = json.dumps(
+            [
+                {
+                    "event": "spamreport" if do.flag else "delivered",
+                    "email": attempt.message.address,
+                    "timestamp": int(self.clock.now().timestamp()),
+                    "sg_event_id": f"{attempt.pk} {do.flag}",
+                    "sg_message_id": f"{attempt.pk}.recvd.0",
+                    "et_message": str(attempt.message_id),
+                    "et_token": str(attempt.pk),
+                }
+            ]
+        )
+        now = self.clock.now()
+        WebhookBatch.objects.create(
+            endpoint=WebhookEndpoint.objects.get(),
+            received_at=now,
+            pending_at=now,
+            body=body.encode(),
+        )
+        drain()
+
+    def lift(self, do) -> None:
+        """Somebody lifts one of the suppressions in force."""
+        known = Suppression.objects.filter(lifted_at=None).order_by("pk")
+        if found := list(known.values_list("pk", flat=True)):
+            lift(found[do.number % len(found)], by="test", why="it was a mistake")

@@ -14,8 +14,11 @@ from campaigns.domain.ruleset import Policy, Ruleset, Version
 from campaigns.domain.simulate import (
     Choose,
     Due,
+    Evidence,
     Gate,
+    Lift,
     Post,
+    Rescue,
     SetRules,
     Settle,
     Suppress,
@@ -125,6 +128,21 @@ class Simulated:
         address = self.hashes[payload["hash"]]
         reason = SuppressionReason(payload["reason"])
         self.world.feed(Suppress(address, reason, payload["topic"], now))
+
+    def _lift(self, payload, now):
+        address = self.hashes[payload["hash"]]
+        reason = SuppressionReason(payload["reason"])
+        self.world.feed(Lift(address, reason, payload["topic"], now))
+
+    def _rescue(self, payload, now):
+        self.world.feed(Rescue(now, self._mails_of(payload)))
+
+    def _evidence(self, payload, now):
+        self.world.feed(Evidence(now, self._mails_of(payload)))
+
+    def _mails_of(self, payload):
+        ours = self.mails()
+        return tuple(ours[self.names.mail[i]].id for i in payload["mails"])
 
     def _choose(self, payload, now):
         born = self.names.born[payload["person"]]

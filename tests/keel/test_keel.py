@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from campaigns.deciding import clock
-from tests.keel.histories import WISHES, Post, documents, operations, wished
+from campaigns.models import RecordedOrder
+from tests.keel.histories import (
+    FAULTS,
+    WISHES,
+    Post,
+    documents,
+    operations,
+    wished,
+)
 from tests.keel.live import Live, TickingClock, prepare_setting
 from tests.keel.replay import Names, Simulated, differences, live_rows, simulated_rows
 
@@ -25,12 +33,13 @@ PHASES = (
     else (Phase.explicit, Phase.reuse, Phase.generate)
 )
 SHARES = ("merge", "restart_after_queueing", "exit", "pause", "holdout", "late")
+FAULT_KINDS = ("rescue", "evidence", "lift")
 LATE = timedelta(minutes=5)
 seen: Counter = Counter()
 
 
 @st.composite
-def histories(draw, size=(10, 40)):
+def histories(draw, size=(10, 40), faults=FAULTS):
     amount = draw(st.integers(1, 4))
 
     def documents_for(topic, sender, template):
@@ -42,7 +51,9 @@ def histories(draw, size=(10, 40)):
     wish = draw(st.sampled_from(WISHES))
     drawn = documents_for(1, 1, 1)
     drawn[0] = wished(drawn[0], wish)
-    return drawn, draw(operations(size=draw(st.integers(*size)), wish=wish))
+    return drawn, draw(
+        operations(size=draw(st.integers(*size)), wish=wish, faults=faults)
+    )
 
 
 def placed(drawn):
@@ -82,6 +93,8 @@ def count_what_happened(setting, made, live):
     seen["pause"] += any(getattr(o, "what", "") == "pause" for o in made)
     seen["holdout"] += any(j["arm"] == "control" for j in live["journeys"].values())
     seen["late"] += _late(setting, made)
+    for kind in FAULT_KINDS:
+        seen[kind] += RecordedOrder.objects.filter(kind=kind).exists()
     seen["sent"] += sum(m["state"] == "sent" for m in live["mails"].values())
     seen["journeys"] += len(live["journeys"])
     for mail in live["mails"].values():
@@ -145,3 +158,5 @@ def test_live_equals_simulated_one_after_another(settings_recording):
         Path(out).write_text(json.dumps(report, indent=1))
     for share in SHARES:
         assert report.get(share, 0) >= report["histories"] * 0.1, (share, report)
+    for kind in FAULT_KINDS:
+        assert report[kind] > 0, (kind, report)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns.deciding import clock
-from tests.keel.histories import Post
+from tests.keel.histories import FAULTS_AT_ONCE, Post
 from tests.keel.live import SharedClock, prepare_setting
 from tests.keel.test_keel import (
     PHASES,
@@ -82,7 +82,8 @@ def test_the_recorded_order_of_many_processes_simulates_to_the_same(
         phases=PHASES,
     )
     @given(
-        histories(size=(60, 120)), st.lists(st.integers(0, 7), min_size=5, max_size=20)
+        histories(size=(60, 120), faults=FAULTS_AT_ONCE),
+        st.lists(st.integers(0, 7), min_size=5, max_size=20),
     )
     def run(history, order):
         drawn, made = history

@@ -46,6 +46,8 @@ def read(name, tmp_path, **environment):
         ({"PUBLIC_URL": "https://x.example/path"}, "scheme and host"),
         ({"SENDGRID_API_KEY": "SG.x"}, "with a SENDGRID_API_KEY it must be https"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY has 5 characters"),
+        ({"CACHE_URL": "memory://x"}, "CACHE_URL must look like redis://host:6379/0"),
+        ({"CACHE_URL": "redis:"}, "CACHE_URL must look like"),
         ({"UNSUBSCRIBE_KEYS": "a,b"}, "Each key in UNSUBSCRIBE_KEYS"),
         ({"DATABASE_URL": GOOD["DATABASE_URL"]}, "SECRET_KEY is not set"),
         (
@@ -58,6 +60,35 @@ def test_a_bad_value_stops_the_start_by_its_name(environment, words, tmp_path):
     code, _, said = read("PORT", tmp_path, **environment)
     assert code == 1
     assert words in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "backend", "location"),
+    [
+        ("redis://:pw@r:6379/1", "RedisCache", "redis://:pw@r:6379/1"),
+        ("rediss://r:6379", "RedisCache", "rediss://r:6379"),
+        ("pymemcache://m:11211", "PyMemcacheCache", "m:11211"),
+        ("pymemcache://a:1,b:2", "PyMemcacheCache", ["a:1", "b:2"]),
+    ],
+    ids=["redis", "tls", "memcached", "two-memcacheds"],
+)
+def test_the_shared_cache_is_what_its_url_says(url, backend, location, tmp_path):
+    name = "CACHES['shared']['{}']"
+    read_as = [
+        read(name.format(part), tmp_path, CACHE_URL=url)[1]
+        for part in ("BACKEND", "LOCATION")
+    ]
+    assert read_as[0].endswith(f".{backend}'")
+    assert literal_eval(read_as[1]) == location
+
+
+def test_without_a_url_each_process_has_a_cache_of_its_own(tmp_path):
+    assert "shared" not in literal_eval(read("CACHES", tmp_path)[1])
+
+
+def test_a_cache_that_cannot_be_used_is_refused_without_its_password(tmp_path):
+    code, _, said = read("PORT", tmp_path, CACHE_URL="memcache://u:hunter2@m:11211")
+    assert (code, "hunter2" in said) == (1, False)
 
 
 def test_the_demo_generates_one_secret_and_keeps_it_to_itself(tmp_path):

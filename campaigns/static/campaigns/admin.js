@@ -19,6 +19,10 @@
       field.setAttribute("aria-describedby", note.id);
       (field.closest(".related-widget-wrapper") || field).insertAdjacentElement("afterend", note);
     }
+    // The theme's search fields have a placeholder only.
+    for (const search of document.querySelectorAll("input[name='q'], input[type='search']")) {
+      if (!search.labels.length && !search.hasAttribute("aria-label")) search.setAttribute("aria-label", "Search");
+    }
     for (const form of document.querySelectorAll("form[data-confirm]")) {
       form.addEventListener("submit", (event) => {
         if (!window.confirm(form.dataset.confirm)) event.preventDefault();

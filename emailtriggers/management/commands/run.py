@@ -16,7 +16,8 @@ from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.domain.states import RuleStatus
 from campaigns.journeys import demo_data
 from campaigns.management.locks import AlreadyRunning, hold
-from campaigns.models import Rule
+from campaigns.models import ClusterBeat, Rule
+from campaigns.queue import own_queue
 from campaigns.reports import readiness
 from emailtriggers import running
 from emailtriggers.first_start import (
@@ -88,6 +89,9 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         confirm()
         paused = demo_data.confirm()
+        for name in settings.CLUSTERS:
+            # The web server may be asked before the clusters' supervisor is there.
+            ClusterBeat.begin(own_queue(name))
         children = [running.web(), running.clusters()]
         if settings.SIMULATED:
             children.append(running.simulator(ensure_simulator_webhook()))

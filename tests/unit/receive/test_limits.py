@@ -1,6 +1,6 @@
 """A public key's clients may report so much and no more."""
 
-from campaigns.receive.limits import MAX_BUCKETS, MAX_WAIT_S, Limiter
+from campaigns.receive.buckets import MAX_BUCKETS, MAX_WAIT_S, Limiter
 
 
 class Clock:

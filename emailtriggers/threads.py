@@ -1,0 +1,71 @@
+"""A fixed number of threads with a bounded queue before them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+STOP: Final = None
+
+
+class Pool:
+    """Runs jobs in at most `size` threads while at most `waiting` more stand in line.
+
+    A thread is started only when all others are busy, so that a quiet process
+    holds few database connections; it then stays. Thread-safe.
+    """
+
+    def __init__(self, size: int, *, waiting: int) -> None:
+        """Set the bounds; nothing is started."""
+        self.size = size
+        self.capacity = size + waiting
+        self._open = 0
+        self._closed = False
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def take(self, job: Job) -> bool:
+        """Queue the job, or return False: too many wait already. Never blocks."""
+        with self._lock:
+            if self._closed or self._open >= self.capacity:
+                return False
+            self._open += 1
+            if len(self._threads) < min(self.size, self._open):
+                self._start_thread()
+        self._jobs.put(job)
+        return True
+
+    def close(self, *, patience_s: float) -> bool:
+        """Finish what was taken; return False if that takes longer than `patience_s`."""
+        with self._lock:
+            self._closed = True
+            threads = list(self._threads)
+        for _ in threads:
+            self._jobs.put(STOP)
+        end = time.monotonic() + patience_s
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _start_thread(self) -> None:
+        name = f"web {len(self._threads) + 1}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not STOP:
+            try:
+                job()
+            except Exception:
+                # One job's failure must not take the thread from the others.
+                logger.exception("a job failed")
+            finally:
+                with self._lock:
+                    self._open -= 1

@@ -1,0 +1,70 @@
+"""What the door needs to know of the product: limits, the loop's own answers, words."""
+
+from io import BytesIO
+from typing import Final
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
+
+from campaigns.feedback.views import MAX_BODY_BYTES as WEBHOOK_BYTES
+from campaigns.receive.wire.segment import MAX_BODY_BYTES as EVENTS_BYTES
+from emailtriggers import errors
+from emailtriggers.door import (
+    Answer,
+    Environ,
+    Handler,
+    Refusal,
+    Request,
+    Ways,
+)
+
+ALIVE: Final = Answer(
+    200,
+    [
+        ("Content-Type", "application/json"),
+        ("Content-Length", "16"),
+        ("X-Content-Type-Options", "nosniff"),
+    ],
+    b'{"status": "ok"}',
+)
+
+
+def body_limit(path: str) -> int:
+    """Return how many bytes of a body somebody reads at that path.
+
+    Elsewhere none is, such as behind unsubscribe links: there the body says nothing,
+    and some mailboxes never send the one that they announce.
+    """
+    if path.startswith("/v1/"):
+        return EVENTS_BYTES
+    if path.startswith("/webhooks/"):
+        return WEBHOOK_BYTES
+    if path.startswith("/admin/"):
+        return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    return 0
+
+
+def handler(method: str, path: str) -> Handler | None:
+    """Return who answers in the loop; what asks nobody must not wait for a thread."""
+    if path == "/healthz" and method in ("GET", "HEAD"):
+        return healthz
+    return None
+
+
+async def healthz(_request: Request) -> Answer:
+    """Answer that this process serves, however busy its threads are."""
+    return ALIVE
+
+
+def refuse(why: Refusal, environ: Environ) -> Answer:
+    """Word a refusal of the door's as the views under that path word theirs."""
+    request = WSGIRequest({**environ, "wsgi.input": BytesIO()})
+    if why is Refusal.BUSY:
+        response = errors.busy(request)
+    else:
+        response = errors.too_slow(request, within_s=settings.WEB_BODY_S)
+    response["Content-Length"] = str(len(response.content))
+    return Answer(response.status_code, list(response.items()), response.content)
+
+
+WAYS: Final = Ways(body_limit=body_limit, handler=handler, refuse=refuse)
