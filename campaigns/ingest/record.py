@@ -99,12 +99,9 @@ def record_all(batches: Sequence[Batch]) -> list[Recorded]:
 
     What is wrong with one of them harms no other.
     """
-    arrived = _arrived(batches)
+    recording = _Recording(batches)
     try:
-        return decide(
-            lambda decision: _record(decision, batches, arrived),
-            first=lambda: _first(arrived),
-        )
+        return decide(recording.record, first=recording.first)
     except partitions.Missing as missing:
         partitions.create(missing.month)
         return record_all(batches)
@@ -155,12 +152,62 @@ class _Arrived(NamedTuple):
     names: tuple[Name, ...]
 
 
-Arrived = dict[bytes, _Arrived]
+_generation = 0  # of dedupe keys, when last looked at
 
 
-def _arrived(batches: Sequence[Batch]) -> Arrived:
+class _Recording:
+    """One try after another to record these batches in a deciding transaction."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self._batches = batches
+        self._arrived = _arrived(batches)
+        self._guess = 0
+
+    def first(self) -> list[Call]:
+        """Take dedupe keys and look names up, in the round trip of the ruleset's lock.
+
+        Which generation of keys is the current one is a guess; `record` begins
+        again if it was wrong.
+        """
+        self._guess = _generation
+        names = sorted({n for each in self._arrived.values() for n in each.names})
+        return [
+            call(f"dedupe_{self._guess}", keys=self._arrived),
+            call(
+                "identities",
+                namespace=[n.namespace for n in names],
+                value=[n.value for n in names],
+            ),
+        ]
+
+    def record(self, decision: Decision) -> list[Recorded]:
+        """Decide about what is new; return a result for each batch."""
+        global _generation
+        if decision.generation != self._guess:
+            _generation = decision.generation
+            raise Restart
+        partitions.require(decision.now)
+        taken, known = decision.first
+        new = {key for (key,) in taken.rows}
+        fresh = [each for key, each in self._arrived.items() if key in new]
+        if fresh:
+            names = {Name(space, value): owner for space, value, owner in known.rows}
+            stored = _fold(decision, fresh, names)
+            _write_events(decision, stored)
+            _write_counts(decision, stored)
+        counts = Counter(each.batch for each in fresh)
+        for number, batch in enumerate(self._batches):
+            if batch.rejected and (counts[number] or not batch.events):
+                _write_rejected(batch.rejected, batch.source, now=decision.now)
+        return [
+            Recorded(counts[n], len(b.events) - counts[n], b.rejected)
+            for n, b in enumerate(self._batches)
+        ]
+
+
+def _arrived(batches: Sequence[Batch]) -> dict[bytes, _Arrived]:
     """Return the events by dedupe key, the first of each repeated one."""
-    found: Arrived = {}
+    found: dict[bytes, _Arrived] = {}
     for number, batch in enumerate(batches):
         for event in batch.events:
             key = dedupe_key(batch.source.id, event.message_id)
@@ -168,52 +215,6 @@ def _arrived(batches: Sequence[Batch]) -> Arrived:
                 names = names_of(event, batch.source)
                 found[key] = _Arrived(event, batch.source, number, names)
     return found
-
-
-_generation = 0  # of dedupe keys, when last looked at
-
-
-def _first(arrived: Arrived) -> list[Call]:
-    """Take dedupe keys and look names up, in the round trip of the ruleset's lock.
-
-    Which generation of keys is the current one is a guess; `_record` begins
-    again if it was wrong.
-    """
-    names = sorted({name for each in arrived.values() for name in each.names})
-    return [
-        call(f"dedupe_{_generation}", keys=arrived),
-        call(
-            "identities",
-            namespace=[n.namespace for n in names],
-            value=[n.value for n in names],
-        ),
-    ]
-
-
-def _record(
-    decision: Decision, batches: Sequence[Batch], arrived: Arrived
-) -> list[Recorded]:
-    global _generation
-    if decision.generation != _generation:
-        _generation = decision.generation
-        raise Restart
-    partitions.require(decision.now)
-    taken, known = decision.first
-    new = {key for (key,) in taken.rows}
-    fresh = [each for key, each in arrived.items() if key in new]
-    if fresh:
-        names = {Name(space, value): owner for space, value, owner in known.rows}
-        stored = _fold(decision, fresh, names)
-        _write_events(decision, stored)
-        _write_counts(decision, stored)
-    counts = Counter(each.batch for each in fresh)
-    for number, batch in enumerate(batches):
-        if batch.rejected and (counts[number] or not batch.events):
-            _write_rejected(batch.rejected, batch.source, now=decision.now)
-    return [
-        Recorded(counts[n], len(b.events) - counts[n], b.rejected)
-        for n, b in enumerate(batches)
-    ]
 
 
 def dedupe_key(source: int, message_id: str) -> bytes:

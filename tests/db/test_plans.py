@@ -1,7 +1,7 @@
 """Every hot statement against big tables: by its index, never through a whole table."""
 
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -58,12 +58,14 @@ VALUES = {
         "lane": 0, "now": NOW, "mark": NOW - timedelta(hours=1), "limit": 200,
     },
     "claim_webhook_batch": {"again_at": SOON, "now": NOW},
+    "clock": {},
     "cooldowns": {"people": IDS, "now": NOW},
     "dedupe_0": {"keys": UUIDS},
     "dedupe_1": {"keys": UUIDS},
     "delete_timers": {"journeys": IDS},
-    "end_attempt": {
-        "state": "accepted", "now": NOW, "status": 202, "detail": "", "id": uuid4(),
+    "end_attempts": {
+        "now": NOW, "id": UUIDS, "state": each("accepted"), "status": each(202),
+        "detail": each(""),
     },
     "events_by_ref": {"id": IDS, "received_at": each(AGO)},
     "expired_leases": {"limit": 100},
@@ -85,7 +87,7 @@ VALUES = {
         "url": each(""), "machine": each(False), "detail": each("{}"),
     },
     "insert_events": {
-        "source_id": 1, "now": NOW, "id": IDS, "customer_id": IDS,
+        "source_id": each(1), "now": NOW, "id": IDS, "customer_id": IDS,
         "type": each("track"), "name": each("Signed Up"), "message_id": NAMES,
         "occurred_at": each(NOW), "properties": each("{}"), "context": each("{}"),
         "traits": each(None), "decisions": each(None), "notes": each(None),
@@ -117,7 +119,7 @@ VALUES = {
     "mailed_before": {"address_hash": HASHES, "until": [NOW, NOW]},
     "mails_by_id": {"ids": IDS},
     "mails_to_prepare": {"ids": IDS},
-    "mails_unsettled": {"journeys": IDS},
+    "mails_unsettled": {"people": IDS},
     "merge_customers": {"loser": [1, 3], "winner": [2, 4]},
     "messages_reported": {"ids": IDS, "provider_ids": ["p1", "p2"]},
     "move_identities": {"namespace": each(0), "value": NAMES, "customer_id": IDS},
@@ -133,7 +135,7 @@ VALUES = {
         "topic_id": each(1),
     },
     "provider_health": {
-        "failed": True, "threshold": 5, "open_until": SOON, "paused_until": None,
+        "recovered": False, "failures": 1, "threshold": 5, "open_until": SOON, "paused_until": None,
         "pause_reason": "", "provider": 1,
     },
     "read_people": {"ids": IDS},

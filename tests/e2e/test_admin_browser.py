@@ -6,9 +6,10 @@ from django.db import connections
 from django.test import override_settings
 from playwright.sync_api import expect
 
+from campaigns.journeys.publishing import publish
 from campaigns.models import Rule
-from tests.db.mail_rows import a_sender, a_topic
-from tests.db.rule_rows import a_template
+from tests.db.mail_rows import a_customer, a_mail, a_sender, a_topic
+from tests.db.rule_rows import a_rule, a_template
 from tests.e2e.chromium import NEEDS_CHROMIUM, a_browser
 from tests.e2e.live import clean_server, fresh_start
 
@@ -73,3 +74,42 @@ def test_a_rule_is_built_published_and_active(page, live_server):
     page.goto(f"{live_server.url}/admin/campaigns/rule/{rule.pk}/change/")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".et-status .et-badge")).to_have_text("paused")
+
+
+@pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+def test_no_page_is_wider_than_the_screen(page, live_server, width):
+    rule = a_rule(name="Welcome tour", topic=a_topic(), sender=a_sender())
+    publish(rule.pk, by="ann")
+    long = "a.very.long.name.of.somebody+with-a-tag@a-long-company-name.example.com"
+    person = a_customer(long)
+    mail = a_mail(person, context={})
+    page.set_viewport_size({"width": width, "height": 800})
+    for where in (
+        "",
+        "campaigns/rule/",
+        f"campaigns/rule/{rule.pk}/change/",
+        "campaigns/message/",
+        f"campaigns/message/{mail.pk}/change/",
+        f"campaigns/customer/{person.pk}/change/",
+        "auth/group/add/",
+    ):
+        page.goto(f"{live_server.url}/admin/{where}")
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, where
+
+
+def test_archiving_is_asked_before(page, live_server):
+    rule = a_rule(topic=a_topic(), sender=a_sender())
+    publish(rule.pk, by="ann")
+    page.goto(f"{live_server.url}/admin/campaigns/rule/{rule.pk}/change/")
+    asked = []
+
+    def refuse(dialog):
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.once("dialog", refuse)
+    page.get_by_role("button", name="Archive").click()
+    expect(page.locator(".et-status .et-badge")).to_have_text("active")
+    assert "for good?" in asked[0]
+    assert Rule.objects.get().status == "active"
