@@ -64,6 +64,11 @@ class IncomingEvent:
     occurred_at: datetime
     notes: tuple[str, ...] = ()
 
+    @property
+    def of_customer(self) -> Mapping[str, object]:
+        """Return the traits that are the customer's own."""
+        return {} if self.type is EventType.GROUP else self.traits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedInput:
