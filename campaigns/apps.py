@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class CampaignsConfig(AppConfig):
@@ -12,5 +13,7 @@ class CampaignsConfig(AppConfig):
     verbose_name = "Campaigns"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks; in a cluster, load what its workers will run."""
         import_module("campaigns.checks")
+        if settings.IN_CLUSTER:  # once, before it forks them
+            import_module("campaigns.tasks")

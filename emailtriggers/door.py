@@ -28,6 +28,7 @@ AT_ONCE_BYTES: Final = 64 * 2**10
 # What bodies may hold of a worker's memory, all requests together.
 HELD_BYTES: Final = 64 * 2**20
 PATIENCE_S: Final = 5.0
+QUIET_S: Final = 60.0  # between two alarms
 
 
 class Refusal(Enum):
@@ -82,14 +83,26 @@ class Door:
     """One worker's door: an RSGI application."""
 
     def __init__(
-        self, application: WSGIApplication, ways: Ways, *, pool: Pool, body_s: float
+        self,
+        application: WSGIApplication,
+        ways: Ways,
+        *,
+        pool: Pool,
+        body_s: float,
+        held_bytes: int = HELD_BYTES,
     ) -> None:
-        """Take Django's WSGI handler, and the seconds within which a body must come."""
+        """Take Django's WSGI handler, and the seconds within which a body must come.
+
+        All bodies together hold `held_bytes` at most, but for those so small that
+        the server has them in its buffers anyway.
+        """
         self.application = application
         self.ways = ways
         self.pool = pool
         self.body_s = body_s
+        self.held_bytes = held_bytes
         self._held = 0
+        self._alarmed_at = float("-inf")
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """Let threads finish whose clients are gone; all others have their answers."""
@@ -104,7 +117,7 @@ class Door:
                 environ, self.ways.body_limit(scope.path), protocol
             )
         except _RefusedError as refused:
-            _send(protocol, self.ways.refuse(refused.why, environ))
+            self._turn_away(refused.why, environ, protocol)
             return
         self._held += len(request.body)
         try:
@@ -131,7 +144,21 @@ class Door:
         if self.pool.take(job):
             await done
         else:
-            _send(protocol, self.ways.refuse(Refusal.BUSY, request.environ))
+            self._turn_away(Refusal.BUSY, request.environ, protocol)
+
+    def _turn_away(
+        self, why: Refusal, environ: Environ, protocol: HTTPProtocol
+    ) -> None:
+        """Refuse; that we are too busy is also said in the log, once a minute."""
+        now = asyncio.get_running_loop().time()
+        if why is Refusal.BUSY and now >= self._alarmed_at + QUIET_S:
+            self._alarmed_at = now
+            logger.warning(
+                "requests are answered 503: %s are under way, bodies hold %s bytes",
+                self.pool.busy,
+                self._held,
+            )
+        _send(protocol, self.ways.refuse(why, environ))
 
     async def _read(
         self, environ: Environ, limit: int, protocol: HTTPProtocol
@@ -172,7 +199,7 @@ class Door:
                 size += len(part)
                 empty += not part
                 self._held += len(part)
-                if self._held > HELD_BYTES:
+                if self._held > self.held_bytes:
                     raise _RefusedError(Refusal.BUSY)
                 if size >= most:
                     break

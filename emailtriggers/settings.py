@@ -31,6 +31,9 @@ EMBEDDED = not DATABASE_URL
 EMBEDDED_PG_DIR = Path(
     env.str("EMBEDDED_PG_DIR", default=str(VAR_DIR / "postgres"))
 ).absolute()
+PROCESS_NAME = env.str("PROCESS_NAME", default="emailtriggers")
+# Whether this is a django-q2 cluster; its supervisor says so.
+IN_CLUSTER = bool(env.str("Q_CLUSTER_NAME", default=""))
 DEBUG = boolean(env, "DEBUG", default=False)
 PORT = integer(env, "PORT", 8000, low=1, high=65535)
 BIND = env.str("BIND", default="127.0.0.1")
@@ -172,9 +175,15 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 
 ADMIN_THEME = choice(env, "ADMIN_THEME", ("unfold", "plain"))
 UNFOLD = theme.UNFOLD
+# The clusters show no page, and the screens' modules are a quarter of a start.
+ADMIN_APP = (
+    "django.contrib.admin.apps.SimpleAdminConfig"
+    if PROCESS_NAME.startswith("cluster")
+    else "django.contrib.admin"
+)
 INSTALLED_APPS = [
     *(["unfold"] if ADMIN_THEME == "unfold" else []),
-    "django.contrib.admin",
+    ADMIN_APP,
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -253,7 +262,7 @@ DATABASES["default"] |= {
         **DATABASES["default"].get("OPTIONS", {}),
         "connect_timeout": 5,
         "tcp_user_timeout": 15_000,  # milliseconds until a dead network is an error
-        "application_name": env.str("PROCESS_NAME", default="emailtriggers"),
+        "application_name": PROCESS_NAME,
         # Hot statements go through psycopg's own cursor and are prepared there
         # (campaigns.deciding.database); the ORM keeps binding on the client.
         "prepare_threshold": 5,

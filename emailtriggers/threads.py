@@ -30,6 +30,11 @@ class Pool:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
 
+    @property
+    def busy(self) -> int:
+        """Return how many jobs run or wait."""
+        return self._open
+
     def take(self, job: Job) -> bool:
         """Queue the job, or return False: too many wait already. Never blocks."""
         with self._lock:

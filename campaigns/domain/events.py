@@ -63,6 +63,11 @@ class IncomingEvent(Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     notes: tuple[str, ...] = ()
 
+    @property
+    def of_customer(self) -> Mapping[str, object]:
+        """Return the traits that are the customer's own."""
+        return {} if self.type is EventType.GROUP else self.traits
+
 
 class RejectedInput(Struct, frozen=True, kw_only=True):
     """An event that cannot be taken: what was wrong, and where.

@@ -261,12 +261,12 @@ def microseconds(at: datetime) -> int:
 def said_of(person: Person, event: IncomingEvent, source: SourceRef) -> Person:
     """Return the person with what the event says of it; older news changes nothing."""
     zone = event.context.get("timezone")
-    if not event.traits and (not isinstance(zone, str) or person.time_zone):
+    if not event.of_customer and (not isinstance(zone, str) or person.time_zone):
         return person
     said = microseconds(event.occurred_at)
     traits, times = dict(person.traits), dict(person.trait_times)
     guarded = source.trust is Trust.PUBLIC and _guarded(person)
-    for name, value in event.traits.items():
+    for name, value in event.of_customer.items():
         if said >= times.get(name, said) and not (guarded and name == "email"):
             traits[name], times[name] = value, said
     person = replace(
@@ -289,7 +289,7 @@ def _with_email(person: Person, event: IncomingEvent, source: SourceRef) -> Pers
     the trusted address of a user: a public key can tie any such id to any user.
     An address that cannot be one is kept as a trait only.
     """
-    said = event.traits.get("email")
+    said = event.of_customer.get("email")
     trusted = source.trust is Trust.SECRET
     if not isinstance(said, str) or (not trusted and _guarded(person)):
         return person

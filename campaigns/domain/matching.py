@@ -38,7 +38,7 @@ def match(rules: Ruleset, event: IncomingEvent) -> Touches:
 
 def concerns_people(rules: Ruleset, event: IncomingEvent) -> bool:
     """Return whether the event can change a decision about its person."""
-    return bool(event.traits) or event.name in rules.names
+    return bool(event.of_customer) or event.name in rules.names
 
 
 def questions(

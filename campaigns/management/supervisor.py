@@ -38,7 +38,8 @@ class Watched:
         self.beat = own_queue(name)
         self.child = Child(
             name,
-            [sys.executable, str(manage), "qcluster"],
+            # The supervisor's own start has checked everything.
+            [sys.executable, str(manage), "qcluster", "--skip-checks"],
             environment={
                 "Q_CLUSTER_NAME": name,
                 "PROCESS_NAME": f"cluster {name}",

@@ -18,6 +18,7 @@ from tests.e2e.product import free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 100_000
+HELD = 250_000
 BODY_S = 1.0
 HEADER_S = 2
 THREADS, WAITING = 2, 2
@@ -95,6 +96,7 @@ door = Door(
     ),
     pool=Pool(THREADS, waiting=WAITING),
     body_s=BODY_S,
+    held_bytes=HELD,
 )
 
 

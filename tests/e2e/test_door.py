@@ -8,7 +8,17 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.e2e import edge
-from tests.e2e.edge import LIMIT, PART, PARTS, THREADS, WAITING, answer, drain, serving
+from tests.e2e.edge import (
+    HELD,
+    LIMIT,
+    PART,
+    PARTS,
+    THREADS,
+    WAITING,
+    answer,
+    drain,
+    serving,
+)
 from tests.e2e.product import wait_for
 
 HOST = b"Host: shop.example\r\n"
@@ -260,6 +270,19 @@ def test_busy_threads_make_others_wait_then_come_again_and_the_loop_answers(own_
         own_door.ask(get(b"/release"))
         assert [answer(drain(to))[0] for to in blocked] == [200] * len(blocked)
     assert answer(own_door.ask(get(b"/echo")))[0] == 200
+
+
+def test_all_bodies_together_hold_no_more_than_their_bound(own_door):
+    much = post(b"/echo", b"x" * 90_000, length=95_000)
+    with ExitStack() as stack:
+        sent = [stack.enter_context(closing(own_door.connect())) for _ in range(8)]
+        for to in sent:
+            to.sendall(much)
+        statuses = [answer(drain(to))[0] for to in sent]
+    assert set(statuses) == {408, 503}
+    assert statuses.count(408) <= HELD // 90_000
+    assert own_door.log.read_text().count("requests are answered 503") == 1
+    assert answer(own_door.ask(post(b"/echo", b"x" * 90_000)))[0] == 200
 
 
 def test_a_stop_answers_what_is_under_way_and_ends(own_door):

@@ -171,3 +171,10 @@ def test_a_secret_source_joins_a_visitor_with_what_it_said(shop):
     shop.say(BACKEND, anonymous_id="y", email=VICTIM)
     shop.say(BACKEND, user_id="42", anonymous_id="y")
     assert shop.address_of("42") == (VICTIM, True)
+
+
+def test_the_traits_of_a_group_are_not_the_customers(shop):
+    shop.say(BACKEND, user_id="ada", email=VICTIM)
+    shop.say(BACKEND, EventType.GROUP, user_id="ada", group_id="acme", email=EVIL)
+    assert shop.address_of("ada") == (VICTIM, True)
+    assert shop.user("ada").traits == {"email": VICTIM}

@@ -31,7 +31,13 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 WIRE = Path(__file__).parents[2] / "fixtures" / "wire"
 CAPTURED = sorted(
     path
-    for client in ("segment-py", "segment-py-gzip", "segment-browser", "segment-http")
+    for client in (
+        "segment-py",
+        "segment-py-gzip",
+        "segment-node",
+        "segment-browser",
+        "segment-http",
+    )
     for path in (WIRE / client).glob("*.json")
 )
 
