@@ -27,15 +27,15 @@ class Claim:
     customer: int
 
 
-def claim(*, limit: int) -> list[Claim]:
+def claim(*, limit: int, idle: bool = True) -> list[Claim]:
     """Claim up to `limit` mails that may be sent now, transactional ones first.
 
-    A mail that failed twice already comes alone, so that what is wrong with it
-    harms no other.
+    A mail that failed twice already comes alone, and only to a process that is
+    `idle`, so that what is wrong with it harms no other.
     """
     now = clock.now()
     for provider in Provider.objects.filter(enabled=True).values_list("pk", flat=True):
-        for risky in (False, True):
+        for risky in (False, True) if idle else (False,):
             claims = _claim_from(
                 provider, limit=1 if risky else limit, risky=risky, now=now
             )

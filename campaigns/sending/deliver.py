@@ -49,7 +49,7 @@ class Flight:
         """
         settled = self._settle()
         room = self._room()
-        claims = claim(limit=room) if room else []
+        claims = claim(limit=room, idle=not self._out) if room else []
         if claims:
             self.hand_over(claims)
         return settled + len(claims)

@@ -107,13 +107,13 @@ def test_each_batch_goes_on_after_the_last(world, monkeypatch, move, ends):
     [
         (moves._parked, "journey_held_idx"),
         (moves._open, "journey_open_idx"),
-        (moves._held_back, "journey_open_idx"),
-        (moves._redriven, "message_redriven_idx"),
+        (moves._held_back, "message_held_idx"),
+        (moves._redriven, "message_held_idx"),
     ],
     ids=["parked", "open", "held back", "sent again"],
 )
 def test_a_batch_is_a_range_of_an_index(world, find, index):
-    rows = find(1).filter(pk__gt=7).order_by("pk").values_list("pk")[:200]
+    rows = find().filter(rule_id=1, pk__gt=7).order_by("pk").values_list("pk")[:200]
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
