@@ -91,3 +91,17 @@ def test_a_taken_port_is_one_clear_sentence(tmp_path, name):
     assert f"Port {port} on 127.0.0.1 cannot be used" in refused.stderr
     assert f"{name}={port + 1} make run" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_demos_data_started_with_a_real_key_pause_all_and_say_so(product):
+    product.interrupt()
+    product.environment |= {
+        "SENDGRID_API_KEY": "SG.real",
+        "SENDGRID_HOST": "http://127.0.0.1:9",  # nobody is there
+        "PUBLIC_URL": "https://mail.example.com",
+    }
+    product.start()
+    statuses = product.sql("SELECT DISTINCT status FROM campaigns_rule")
+    assert statuses == [("paused",)]
+    said = wait_for(lambda: "was paused:" in product.log.read_text(), "the sentence")
+    assert said
