@@ -103,9 +103,7 @@ def test_an_exit_waits_for_a_settle_and_ends_the_journey_where_it_left_it(
     claims = claim(limit=8)
     (sent,) = begin(claims, prepare(claims))
     writing = Stop("settler")
-    monkeypatch.setattr(
-        deciding, "changes", writing.before(deciding.changes)
-    )
+    monkeypatch.setattr(deciding, "changes", writing.before(deciding.changes))
     settler = Actor(
         "settler", lambda: settle(sent.customer, sent.mail, sent.token, Accepted("p"))
     ).begin()

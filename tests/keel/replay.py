@@ -1,10 +1,9 @@
 """Simulate the order that a live run recorded, and show both in the same words."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
-
-from msgspec.structs import replace
 
 from campaigns.deciding.addresses import address_hash
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused

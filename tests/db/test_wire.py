@@ -1,0 +1,183 @@
+"""Statements as they go to PostgreSQL: binary values, pipelines, what is prepared."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.db import DatabaseError, DataError, OperationalError, connection
+from django.db.transaction import atomic
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from campaigns.deciding import database, wire
+from campaigns.deciding.database import BrokenInvariant, call, run, run_all
+from campaigns.deciding.transaction import decide
+from campaigns.models import Topic
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+INT8 = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.datetimes(
+    min_value=datetime(1900, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
+    timezones=st.just(UTC),
+)
+VALUES = {
+    "smallint": st.integers(-(2**15), 2**15 - 1),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "bigint": INT8,
+    "float8": st.floats(allow_nan=False),
+    "bool": st.booleans(),
+    "text": st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+    "bytea": st.binary(),
+    "uuid": st.uuids(),
+    "timestamptz": TIMES,
+}
+STATEMENTS = {
+    **{f"one_{kind}": f"SELECT %(value)s::{kind}" for kind in VALUES},
+    **{f"many_{kind}": f"SELECT unnest(%(value)s::{kind}[])" for kind in VALUES},
+    "json": "SELECT %(value)s::jsonb, '[1, {\"a\": null}]'::jsonb",
+    "double": "SELECT %(value)s::int * 2 + %(value)s::int",
+    "divide": "SELECT 1 / %(value)s::int",
+    "rename": "UPDATE campaigns_topic SET name = %(name)s::text WHERE id = ANY(%(ids)s::bigint[])",
+    "uncast": "SELECT %(value)s",
+    "two_types": "SELECT %(value)s::int, %(value)s::text",
+}
+
+
+@pytest.fixture(autouse=True)
+def statements(monkeypatch):
+    real = wire.load
+    monkeypatch.setattr(
+        wire, "load", lambda n: STATEMENTS[n].encode() if n in STATEMENTS else real(n)
+    )
+    wire.statement.cache_clear()
+    yield
+    wire.statement.cache_clear()
+    connection.close()  # with what these tests prepared
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_what_is_written_is_what_postgresql_reads(kind):
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.none() | VALUES[kind]))
+    def check(values):
+        assert [v for (v,) in run(f"many_{kind}", value=values)] == values
+        for value in values:
+            assert run(f"one_{kind}", value=value) == [(value,)]
+
+    check()
+
+
+def test_a_uuid_may_be_given_as_its_bytes():
+    key = uuid4()
+    assert run("many_uuid", value=[key.bytes]) == [(key,)]
+    assert run("one_uuid", value=UUID(bytes=key.bytes)) == [(key,)]
+
+
+def test_json_goes_as_text_and_comes_as_values():
+    assert run("json", value='{"a": ["\\u00e9", 1.5]}') == [
+        ({"a": ["é", 1.5]}, [1, {"a": None}])
+    ]
+
+
+def test_a_parameter_may_stand_twice():
+    assert run("double", value=3) == [(9,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("uncast", "needs a cast"), ("two_types", "has two types")]
+)
+def test_a_parameter_says_its_one_type(name, problem):
+    with pytest.raises(ValueError, match=problem):
+        run(name, value=1)
+
+
+@pytest.mark.parametrize("given", [{}, {"value": 1, "odd": 2}], ids=["none", "odd"])
+def test_parameters_that_do_not_fit_are_refused_before_anything_is_sent(given):
+    with pytest.raises((TypeError, KeyError)):
+        run("double", **given)
+    assert run("double", value=1) == [(3,)]
+
+
+def test_statements_of_one_trip_see_each_other_and_count_their_rows():
+    topic = Topic.objects.create(slug="news", name="News")
+    renamed, again = run_all(
+        [
+            call("rename", rows=1, name="Offers", ids=[topic.pk]),
+            call("rename", name="Offers", ids=[0]),
+        ]
+    )
+    assert (renamed.count, renamed.rows, again.count) == (1, [], 0)
+    assert Topic.objects.get().name == "Offers"
+
+
+def test_the_first_error_is_raised_and_nothing_of_the_trip_stays():
+    topic = Topic.objects.create(slug="news", name="News")
+    with pytest.raises(DataError, match="division by zero"), atomic():
+        run_all(
+            [
+                call("rename", name="Offers", ids=[topic.pk]),
+                call("divide", value=0),
+                call("one_int", value=1),
+            ]
+        )
+    assert Topic.objects.get().name == "News"
+    # What went before and behind the error may be used as if nothing had been.
+    assert run("one_int", value=1) == [(1,)]
+    assert run("divide", value=1) == [(1,)]
+
+
+def test_a_row_that_moved_is_an_alarm_and_nothing_is_committed():
+    topic = Topic.objects.create(slug="news", name="News")
+
+    def work(decision):
+        decision._writes.append(call("rename", rows=2, name="Offers", ids=[topic.pk]))
+
+    with pytest.raises(BrokenInvariant, match="rename: 1 rows of 2"):
+        decide(work)
+    assert Topic.objects.get().name == "News"
+
+
+def test_the_commit_goes_along_with_the_last_statements():
+    topic = Topic.objects.create(slug="news", name="News")
+    with atomic():
+        run_all([call("rename", name="Offers", ids=[topic.pk])], commit=True)
+        with psycopg.connect(**connection.get_connection_params()) as other:
+            found = other.execute("SELECT name FROM campaigns_topic").fetchall()
+        assert [row[0] for row in found] == ["Offers"]
+
+
+def test_statements_that_a_pooler_forgot_are_prepared_anew():
+    assert run("double", value=1) == [(3,)]
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    with pytest.raises(DatabaseError) as raised:
+        run("double", value=1)
+    assert database.is_retryable(raised.value)
+    assert run("double", value=2) == [(6,)]
+
+
+def test_without_prepared_statements_everything_works_too(monkeypatch):
+    connection.ensure_connection()
+    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
+    assert run("double", value=2) == [(6,)]
+    assert run("many_text", value=["a", None]) == [("a",), (None,)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^et_'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_server_that_goes_away_is_an_outage_and_the_next_call_connects_anew():
+    connection.ensure_connection()
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid]
+        )
+    with pytest.raises(OperationalError) as raised:
+        run("double", value=1)
+    assert database.is_away(raised.value)
+    connection.close()
+    assert run("double", value=1) == [(3,)]
