@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
-from typing import Final, NamedTuple
 
 from django.db import DatabaseError
 
@@ -16,7 +14,7 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, Restart, decide
 from campaigns.deciding.write import text, text_or_none
 from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
-from campaigns.domain.intake import Intake, Name, Stored, names_of, not_after
+from campaigns.domain.intake import Intake, Name, Stored, not_after
 from campaigns.domain.matching import (
     Question,
     concerns_people,
@@ -26,6 +24,7 @@ from campaigns.domain.matching import (
 )
 from campaigns.domain.people import EventRef
 from campaigns.ingest import partitions
+from campaigns.ingest.arrivals import Arrived, Link, arrivals, links
 from campaigns.models import RejectedEvent
 
 logger = logging.getLogger(__name__)
@@ -143,15 +142,6 @@ def _refusal(event: IncomingEvent, code: str) -> RejectedInput:
     )
 
 
-class _Arrived(NamedTuple):
-    """An event with whence it came, and the names that it speaks of."""
-
-    event: IncomingEvent
-    source: SourceRef
-    batch: int
-    names: tuple[Name, ...]
-
-
 _generation = 0  # of dedupe keys, when last looked at
 
 
@@ -160,7 +150,7 @@ class _Recording:
 
     def __init__(self, batches: Sequence[Batch]) -> None:
         self._batches = batches
-        self._arrived = _arrived(batches)
+        self._arrived = arrivals((b.events, b.source) for b in batches)
         self._guess = 0
 
     def first(self) -> list[Call]:
@@ -205,30 +195,13 @@ class _Recording:
         ]
 
 
-def _arrived(batches: Sequence[Batch]) -> dict[bytes, _Arrived]:
-    """Return the events by dedupe key, the first of each repeated one."""
-    found: dict[bytes, _Arrived] = {}
-    for number, batch in enumerate(batches):
-        for event in batch.events:
-            key = dedupe_key(batch.source.id, event.message_id)
-            if key not in found:
-                names = names_of(event, batch.source)
-                found[key] = _Arrived(event, batch.source, number, names)
-    return found
-
-
-def dedupe_key(source: int, message_id: str) -> bytes:
-    """Return the key, a uuid's bytes, that makes an event of a source count once."""
-    return blake2b(f"{source}:{message_id}".encode(), digest_size=16).digest()
-
-
 def _fold(
-    decision: Decision, fresh: Sequence[_Arrived], known: dict[Name, int]
+    decision: Decision, fresh: Sequence[Arrived], known: dict[Name, int]
 ) -> list[Stored]:
     """Decide about new events, one after another."""
     intake = decision.intake
     _claim(intake, {n for each in fresh for n in each.names}, known)
-    linked = _linked(fresh, known)
+    linked = links(fresh, known)
     concerned = {
         person
         for each, link in zip(fresh, linked, strict=True)
@@ -278,55 +251,10 @@ def _claim(intake: Intake, names: set[Name], known: dict[Name, int]) -> None:
         raise Restart
 
 
-class _Link(NamedTuple):
-    """Whom an event's names may come to stand for, of those who are known.
-
-    `moves`: the names may change who is who.
-    """
-
-    people: frozenset[int]
-    moves: bool
-
-
-_NOBODY: Final = _Link(frozenset(), moves=True)
-
-
-def _linked(fresh: Sequence[_Arrived], known: dict[Name, int]) -> list[_Link]:
-    """Return each event's link, through all names that the batch ties together."""
-    groups = _groups(each.names for each in fresh if len(each.names) > 1)
-    links: dict[Name, _Link] = {}
-    for each in fresh:
-        first = each.names[0]
-        if first in links:
-            continue
-        if group := groups.get(first):
-            people = frozenset(known[n] for n in group if n in known)
-            moves = len(people) > 1 or any(n not in known for n in group)
-            links.update(dict.fromkeys(group, _Link(people, moves)))
-        else:
-            owner = known.get(first)
-            links[first] = (
-                _NOBODY if owner is None else _Link(frozenset((owner,)), moves=False)
-            )
-    return [links[each.names[0]] for each in fresh]
-
-
-def _groups(tied: Iterable[Sequence[Name]]) -> dict[Name, set[Name]]:
-    """Return each name's group; smaller groups join larger ones."""
-    groups: dict[Name, set[Name]] = {}
-    for names in tied:
-        met = {id(g): g for n in names if (g := groups.get(n)) is not None}
-        joined = max(met.values(), key=len, default=set())
-        for part in (*(g for g in met.values() if g is not joined), names):
-            joined.update(part)
-            groups.update(dict.fromkeys(part, joined))
-    return groups
-
-
 def _asked(
     decision: Decision,
-    fresh: Sequence[_Arrived],
-    linked: Sequence[_Link],
+    fresh: Sequence[Arrived],
+    linked: Sequence[Link],
     concerned: set[int],
 ) -> dict[int, set[Question]]:
     rules = decision.rules
