@@ -31,6 +31,7 @@ class Ledger:
     refused: list[str] = field(default_factory=list)
     retries: int = 0
     signed_up: dict[str, datetime] = field(default_factory=dict)  # address: first try
+    took_s: float = 0.0  # from the first post to the last answer
 
     def joined(self, other: "Ledger") -> "Ledger":
         """Return both as one."""
@@ -40,6 +41,7 @@ class Ledger:
             refused=self.refused + other.refused,
             retries=self.retries + other.retries,
             signed_up=self.signed_up | other.signed_up,
+            took_s=self.took_s + other.took_s,
         )
 
 
@@ -79,6 +81,7 @@ class Load:
         for thread in self._threads:
             thread.join(PATIENCE_S + TIMEOUT_S)
             assert not thread.is_alive(), f"{thread.name} hangs"
+        self.ledger.took_s = time.monotonic() - self._began
         return self.ledger
 
     def _email(self, number: int) -> str:

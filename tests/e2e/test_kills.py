@@ -50,8 +50,8 @@ CHOICE_S: Final = 120.0
 DRAIN_S: Final = 180.0  # for the backlog of a machine that is slow and shared
 READ: Final = "63" if platform.machine() == "aarch64" else "0"
 COLUMNS: Final = (
-    "killed", "in flight", "replaced s", "stalled s", "acked", "retries",
-    "lost", "sent", "twice", "unknown",
+    "killed", "in flight", "replaced s", "stalled s", "acked", "acked/s", "retries",
+    "lost", "sent", "sent/s", "twice", "unknown",
 )  # fmt: skip
 UNANSWERED: Final = "The worker ended before the answer was written."
 
@@ -68,6 +68,7 @@ class Round:
     # The longest pause in the hand-overs from then on, but for mails that lay with
     # the dead: they wait for the end of their lease.
     stalled_s: float = 0.0
+    sent_per_s: float = 0.0  # from the first hand-over to the last, the pause included
     stored: Counter[str] = field(default_factory=Counter)
     mails: Counter[str] = field(default_factory=Counter)
     handed_over: Counter[str] = field(default_factory=Counter)
@@ -277,6 +278,8 @@ def look_at(product: Product, each: Round) -> None:
     ]
     ours = [row for row in received if row[0] in each.ledger.signed_up]
     each.handed_over = Counter(to for to, _, _ in ours)
+    span = max(at for _, _, at in ours) - min(at for _, _, at in ours)
+    each.sent_per_s = len(ours) / span.total_seconds()
     rescued = product.sql("SELECT id FROM campaigns_message WHERE attempt > 1")
     late = {str(row[0]) for row in rescued}
     end = max(at for _, key, at in ours if key not in late)
@@ -305,9 +308,11 @@ def table(rounds: list[Round], *, rescued: int) -> str:
             f"{each.replaced_s:.1f}",
             f"{each.stalled_s:.1f}",
             len(each.ledger.acknowledged),
+            f"{len(each.ledger.acknowledged) / each.ledger.took_s:.0f}",
             each.ledger.retries,
             len(each.lost()),
             each.handed_over.total(),
+            f"{each.sent_per_s:.0f}",
             len(twice(each.handed_over)),
             each.mails["unknown"],
         ]
