@@ -134,7 +134,7 @@ def unsubscribe(
     """
 
     def work(decision: Decision) -> bool:
-        person = _lock_person(customer_id)
+        person = _lock_person(decision, customer_id)
         topics = _topics(topic)
         meant = topic if topic in topics else None
         if meant is None:
@@ -197,7 +197,7 @@ def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> boo
     """
 
     def work(decision: Decision) -> bool:
-        person = _lock_person(customer_id)
+        person = _lock_person(decision, customer_id)
         topics = _topics(topic)
         if person is None or not topics:
             return False
@@ -239,13 +239,12 @@ def permissions_of(result: Result) -> list[Permission]:
     ]
 
 
-def _lock_person(customer_id: int) -> Person | None:
+def _lock_person(decision: Decision, customer_id: int) -> Person | None:
     """Lock whom the customer is today; None if they were erased."""
     found = roots([customer_id])
     if not found:
         return None
-    locked = database.run_all([load.lock_people(found.values())])
-    people = load.locked_people(locked[0])
+    people = load.locked_people(decision.waiting(load.lock_people(found.values()))[0])
     if not people or people[0].merged_into is not None:
         raise Restart
     return people[0]

@@ -29,7 +29,7 @@ class Restart(Exception):
 
 
 class Decision:
-    """One deciding transaction under way. `now` exists once people are locked.
+    """One deciding transaction under way. Ask for `now` once all is locked.
 
     `first` are the results of the statements that went along with the first lock.
     """
@@ -75,17 +75,16 @@ class Decision:
         wanted = set(people) - set(self.before)
         if not wanted:
             return
-        reads = (call("clock"), *load.read_states(wanted, now=clock.now(self._told)))
+        reads = load.read_states(wanted, now=clock.now(self._told))
         lock = load.lock_people(wanted)
         if addresses is None:
-            locked, told, *results = database.run_all([lock, *reads])
+            locked, *results = self.waiting(lock, *reads)
             found = load.locked_people(locked)
         else:
-            found = load.locked_people(database.run_all([lock])[0])
+            found = load.locked_people(self.waiting(lock)[0])
             keys = sorted({addresses(p.email) for p in found if p.email})
             holds = [_hold(key) for key in keys]
-            told, *results = database.run_all([*holds, *reads])[len(holds) :]
-        ((self._told,),) = told.rows
+            results = self.waiting(*holds, *reads)[len(holds) :]
         if len(found) < len(wanted) or any(p.merged_into for p in found):
             raise Restart
         loaded = load.states_of(found, results)
@@ -94,7 +93,13 @@ class Decision:
 
     def lock_address(self, address_hash: bytes) -> None:
         """Hold the address until the commit, whoever it belongs to."""
-        database.run_all([_hold(address_hash)])
+        self.waiting(_hold(address_hash))
+
+    def waiting(self, *calls: Call) -> list[Result]:
+        """Run statements that may wait for locks; the time is read behind them."""
+        *results, told = database.run_all([*calls, call("clock")])
+        ((self._told,),) = told.rows
+        return results
 
     def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:
         """Lock mails of locked people; return (person, mail) by id.

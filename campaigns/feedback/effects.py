@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from campaigns.deciding import database
+from campaigns.deciding.database import call
 from campaigns.deciding.suppressing import (
     Block,
     people_with,
@@ -151,7 +152,7 @@ def _lock(
     ):
         decision.lock_address(key)
     if messages:
-        database.run("lock_messages", ids=sorted(messages))
+        decision.waiting(call("lock_messages", ids=sorted(messages)))
     moving = {mail: owners[c] for mail, c in open_ones.items() if c in owners}
     if moving:
         decision.load_mails(moving)

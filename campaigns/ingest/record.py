@@ -176,13 +176,13 @@ class _Recording:
         if decision.generation != self._guess:
             _generation = decision.generation
             raise Restart
-        partitions.require(decision.now)
         taken, known = decision.first
         new = {key for (key,) in taken.rows}
         fresh = [each for key, each in self._arrived.items() if key in new]
         if fresh:
             names = {Name(space, value): owner for space, value, owner in known.rows}
             stored = _fold(decision, fresh, names)
+            partitions.require(decision.now)
             _write_events(decision, stored)
             _write_counts(decision, stored)
         counts = Counter(each.batch for each in fresh)

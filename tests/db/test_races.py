@@ -462,6 +462,41 @@ def test_a_rescue_during_the_gate_waits_for_it(queued, monkeypatch):
     assert database.run("expired_leases", limit=10) == []
 
 
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda world: world.does("ann", "Viewed"),
+        suppressed,
+        unsubscribed,
+    ],
+    ids=["an event", "a suppression", "an unsubscribe"],
+)
+def test_who_waited_reads_the_clock_when_the_wait_is_over(world, work):
+    """Else a later decision about somebody carries an earlier time."""
+    world.rule("news", "Viewed")
+    world.known("ann")
+    times = []
+
+    def waits(decision):
+        nonlocal times
+        decision.lock([world.customer("ann").pk], addresses=address_hash)
+        times.append(decision.now)
+        waiter.begin()
+        waits_for(waiter, holder)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            times += cursor.fetchone()
+
+    waiter = Actor("waiter", lambda: work(world))
+    holder = Actor("holder", lambda: transaction.decide(waits)).begin()
+    holder.result()
+    waiter.result()
+    rows = [Event.objects.filter(name="Viewed").values_list("received_at", flat=True)]
+    rows.append(Suppression.objects.values_list("created_at", flat=True))
+    (told,) = {row for found in rows for row in found}
+    assert times[0] < times[1] < told
+
+
 def test_a_rate_shared_by_many_claimers_is_kept(world):
     many_due(world, 30)
     advance_due(limit=50)
