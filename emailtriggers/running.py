@@ -25,7 +25,7 @@ from emailtriggers.serving import command
 logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.25
-GRACE_S: Final = 7.0  # with the other two, Ctrl-C takes ten seconds at most
+GRACE_S: Final = 5.0  # with the other two far below ten seconds, also on a busy machine
 WEB_KILL_S: Final = 5
 SIMULATOR_GRACE_S: Final = 0.5
 POSTGRES_GRACE_S: Final = 2.0

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.crash
 EVENTS: Final = 400
 # Promised are 10 and 5 seconds on two cores; here others may use them at the same
 # time, so that the work of a start is held against what two cores do in 5 seconds.
-CLUSTER_GRACE_S: Final = 6.0
+CLUSTER_GRACE_S: Final = 4.0
 STOPPED_S: Final = 15.0
 STARTED_S: Final = 60.0
 STARTED_CPU_S: Final = 10.0
