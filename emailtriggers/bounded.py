@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET: Final = 50
+LARGEST_SECRET_BYTES: Final = 64 * 2**10
 
 
 def bounded(value: int, *, name: str, low: int, high: int) -> int:
@@ -67,6 +69,47 @@ def base_url(env: environ.Env, name: str, default: str) -> str:
     if parts.path or parts.query or parts.fragment or parts.username:
         raise ImproperlyConfigured(
             f"{name} is {value!r}; it must be scheme and host (and port) only."
+        )
+    return value
+
+
+def with_files(environment: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Return the variables, those of `names` read from the file that NAME_FILE names.
+
+    So a secret can be a file of systemd's or of a container's, and is in no
+    process's environment. Raises ImproperlyConfigured, which names the file and
+    never what is in it.
+    """
+    found = dict(environment)
+    for name in names:
+        path = found.get(f"{name}_FILE", "")
+        if not path:
+            continue
+        if found.get(name):
+            raise ImproperlyConfigured(
+                f"Both {name} and {name}_FILE are set; leave one of them out."
+            )
+        found[name] = _content(f"{name}_FILE", Path(path))
+    return found
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            value = file.read(LARGEST_SECRET_BYTES + 1).decode().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name} names {path}, which cannot be read: {error.strerror}."
+        ) from None
+    except UnicodeDecodeError:
+        raise ImproperlyConfigured(
+            f"{name} names {path}, which is not a text file in UTF-8."
+        ) from None
+    if not value:
+        raise ImproperlyConfigured(f"{name} names {path}, which is empty.")
+    if len(value) > LARGEST_SECRET_BYTES:
+        raise ImproperlyConfigured(
+            f"{name} names {path}, which is larger than any secret."
         )
     return value
 

@@ -2,7 +2,7 @@
 
 Without DATABASE_URL this is a demo on one machine: an embedded PostgreSQL and a
 generated secret, both kept in VAR_DIR. With it, nothing secret has a default.
-docs/operations.md lists every variable.
+docs/settings.md lists every variable; emailtriggers.variables makes it of this file.
 """
 
 import hashlib
@@ -17,12 +17,31 @@ from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
 from emailtriggers import caching, embedded, theme
-from emailtriggers.bounded import base_url, boolean, choice, integer, keys, secret
+from emailtriggers.bounded import (
+    base_url,
+    boolean,
+    choice,
+    integer,
+    keys,
+    secret,
+    with_files,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
+# Each of these may be in a file instead, named by the variable with _FILE at its end.
+SECRETS = (
+    "DATABASE_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "ADDRESS_HASH_KEY",
+    "UNSUBSCRIBE_KEYS",
+    "SENDGRID_API_KEY",
+    "CACHE_URL",
+)
+env.ENVIRON = with_files(os.environ, SECRETS)
 
 # --- Where we are -----------------------------------------------------------
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).absolute()
@@ -246,9 +265,15 @@ STORAGES = {
 }
 
 # --- Database ---------------------------------------------------------------
-DATABASES = {
-    "default": env.db_url_config(DATABASE_URL or embedded.url(EMBEDDED_PG_DIR))
-}
+try:
+    DATABASES = {
+        "default": env.db_url_config(DATABASE_URL or embedded.url(EMBEDDED_PG_DIR))
+    }
+except ValueError:  # its text would quote a part of the URL, perhaps the password's
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be read as a URL; write what is special in its password "
+        "as %XX."
+    ) from None
 # A socket's folder is written %2Fvar%2Frun in a URL.
 DATABASES["default"]["HOST"] = unquote(DATABASES["default"]["HOST"])
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":

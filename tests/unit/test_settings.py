@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from emailtriggers.settings import SECRETS
+
 ROOT = Path(__file__).parents[2]
 
 READ = "from django.conf import settings; print(repr(settings.{name}))"
@@ -151,3 +153,81 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_do():
     (sentence,) = done.stderr.strip().splitlines()
     assert "'django' is not installed" in sentence
     assert "make run" in sentence
+
+
+# --- secrets from files -------------------------------------------------------
+
+HUSH = "never-to-be-printed-" + "s" * 44
+
+
+def given(tmp_path, content):
+    """Return the path of a file with that content."""
+    path = tmp_path / "given"
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_each_secret_may_be_in_a_file(name, tmp_path):
+    value = {
+        "DATABASE_URL": "postgresql://u:p@other.example.com/mail",
+        "CACHE_URL": "redis://cache.example.com:6379/1",
+        "UNSUBSCRIBE_KEYS": f"{HUSH},{'t' * 32}",
+    }.get(name, HUSH)
+    known = {
+        "ADDRESS_HASH_KEY": "ADDRESS_HASH_KEYS",
+        "CACHE_URL": "CACHES['shared']['LOCATION']",
+    }.get(name, name)
+    base = {**GOOD, "PUBLIC_URL": "https://mail.example.com"}
+    base.pop(name, None)
+    path = given(tmp_path, f"{value}\n".encode())
+    by_name = read(known, tmp_path, **base, **{name: value})
+    by_file = read(known, tmp_path, **base, **{f"{name}_FILE": path})
+    assert by_file == by_name
+    assert by_file[0] == 0, by_file[2]
+    assert by_file[1] not in {"''", "()", "[]"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "which cannot be read: No such file"),
+        (b"\n", "which is empty"),
+        (b"\xff\xfe" + HUSH.encode(), "which is not a text file"),
+        (HUSH.encode() * 2000, "which is larger than any secret"),
+    ],
+    ids=["missing", "empty", "no text", "large"],
+)
+def test_a_secrets_file_that_is_of_no_use_is_named_and_not_quoted(
+    content, words, tmp_path
+):
+    path = given(tmp_path, content) if content else str(tmp_path / "given")
+    if content is None:
+        (tmp_path / "given").unlink(missing_ok=True)
+    code, _, said = read("PORT", tmp_path, SECRET_KEY_FILE=path)
+    assert code != 0
+    assert f"SECRET_KEY_FILE names {path}, {words}" in said
+    assert "never-to-be-printed" not in said
+
+
+def test_a_secret_given_twice_is_refused(tmp_path):
+    path = given(tmp_path, HUSH.encode())
+    code, _, said = read(
+        "PORT", tmp_path, SENDGRID_API_KEY="SG.x", SENDGRID_API_KEY_FILE=path
+    )
+    assert code != 0
+    assert "Both SENDGRID_API_KEY and SENDGRID_API_KEY_FILE are set" in said
+
+
+def test_a_secret_that_is_refused_is_not_quoted(tmp_path):
+    url = b"postgresql://u:never/to-be:printed@db.example.com/mail"
+    code, _, said = read(
+        "PORT",
+        tmp_path,
+        SECRET_KEY="k" * 64,
+        DATABASE_URL_FILE=given(tmp_path, url),
+    )
+    assert code != 0
+    assert "DATABASE_URL" in said
+    assert "to-be:printed" not in said
+    assert "never" not in said
