@@ -82,7 +82,12 @@ Verdict = Go | Wait | Skip | Hold
 def gate(
     mail: Mail, state: State, facts: GateFacts, rules: Ruleset, *, now: datetime
 ) -> Verdict:
-    """Return whether the mail may leave now; the checks are in design order."""
+    """Return whether the mail may leave now; the checks are in design order.
+
+    What a provider refused, and then reported as taken, must not go out again.
+    """
+    if mail.evidence_at is not None:
+        return Skip(SkipReason.DELIVERED, {"evidence_at": mail.evidence_at.isoformat()})
     if mail.version is None or mail.rule is None:
         return _address(mail, state, facts, rules, now=now) or Go()
     version = rules.version(mail.version)

@@ -178,6 +178,7 @@ class Reason(StrEnum):
 class SkipReason(StrEnum):
     """The gate's verdicts that stop, hold or delay a mail, in its order."""
 
+    DELIVERED = "delivered_already"
     RULE_ARCHIVED = "rule_archived"
     RULE_PAUSED = "rule_paused"
     RULE_UNREADABLE = "rule_unreadable"

@@ -15,6 +15,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "already_exited": "an exit event had happened already",
 }
 MAILS: Final[Mapping[str, str]] = {
+    "delivered_already": "the provider had reported it as taken",
     "rule_archived": "the rule was archived",
     "rule_paused": "the rule is paused; it goes on when the rule is resumed",
     "rule_unreadable": "the rule's version cannot be read; it goes on once it can",

@@ -211,6 +211,24 @@ def test_nothing_gives_back_a_mail_that_has_evidence(due, simulator, monkeypatch
     assert the_mail().state == "sent"
 
 
+def test_a_mail_that_was_refused_and_then_reported_as_taken_is_not_sent_again(
+    due, simulator, monkeypatch
+):
+    with killed(monkeypatch, deliver, "settle_all", when="before"):
+        drain()
+    mail = the_mail()
+    refused = Refused(Refusal.RATE_LIMITED, "slower", 429, timedelta(seconds=1))
+    settle.settle(mail.customer_id, mail.pk, mail.token, refused)
+    assert the_mail().state == "queued"
+    reported(simulator)
+    Provider.objects.update(paused_until=None)
+    restart()
+    assert handed_over(simulator) == 1
+    mail = the_mail()
+    assert (mail.state, mail.reason) == ("skipped", "delivered_already")
+    assert Journey.objects.get().state == "finished"
+
+
 def test_an_event_whose_worker_ends_before_the_commit_is_not_there(world, monkeypatch):
     world.rule("news", "Viewed")
     world.known("ann")
