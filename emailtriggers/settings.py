@@ -291,6 +291,8 @@ DATABASES["default"] |= {
         # Hot statements go through psycopg's own cursor and are prepared there
         # (campaigns.deciding.database); the ORM keeps binding on the client.
         "prepare_threshold": 5,
+        # One plan for all values: ours go by keys (see campaigns.deciding.database).
+        "options": "-c plan_cache_mode=force_generic_plan",
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -30,6 +30,13 @@ Row = tuple[Any, ...]
 _BINARY: Final = pq.Format.BINARY
 _DONE: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _UNKNOWN_STATEMENT: Final = "26000"
+# Statements go by keys, and their plans are made once, often while tables are small,
+# and kept for long: the planner may not fall back on reading whole tables.
+_BY_KEYS: Final = b"""SELECT
+  set_config('enable_seqscan', 'off', true),
+  set_config('enable_hashjoin', 'off', true),
+  set_config('enable_mergejoin', 'off', true),
+  set_config('jit', 'off', true)"""
 
 
 class DatabaseAway(Exception):
@@ -111,11 +118,16 @@ class _Session:
         )
         ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
         # What each command does: prepare the statement of this name, return the
-        # rows of this call, or (None) begin or commit.
+        # rows of this call, or (None) begin, set or commit.
         sent: list[bytes | Call | None] = []
         with _pipeline(pgconn):
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
+                sent.append(None)
+            if self._raw.prepare_threshold is not None and any(
+                known.name not in self._prepared for known, _ in ready
+            ):
+                pgconn.send_query_params(_BY_KEYS, None)
                 sent.append(None)
             for each, (known, values) in zip(calls, ready, strict=True):
                 sent += self._send(pgconn, known, values)

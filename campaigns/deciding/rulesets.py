@@ -21,6 +21,10 @@ from campaigns.models import Company, IngestState, Rule, RuleVersion, Sender
 logger = logging.getLogger(__name__)
 
 RULESET_LOCK: Final = 7_301_001
+# Reads the ruleset's number, the current generation of dedupe keys, and the time. Not
+# with the lock: a statement of its own has a snapshot of its own, so that whoever had to
+# wait for a publish reads what it wrote.
+STATE: Final = call("ruleset_number")
 MAX_PROBLEM: Final = 500
 
 _documents: dict[int, Document] = {}
@@ -39,15 +43,10 @@ class Unreadable:
     problem: str
 
 
-def locks(*, exclusive: bool) -> tuple[Call, ...]:
-    """Lock the ruleset until the commit, for reading or to change it.
-
-    The last statement returns its number, and which generation of dedupe keys is
-    the current one: a statement of its own, with a snapshot of its own, so that
-    whoever had to wait for a publish reads what it wrote.
-    """
-    lock = "lock_ruleset" if exclusive else "lock_ruleset_shared"
-    return (call(lock, lock=RULESET_LOCK), call("ruleset_number"))
+def lock(*, exclusive: bool) -> Call:
+    """Lock the ruleset until the commit, for reading or to change it."""
+    name = "lock_ruleset" if exclusive else "lock_ruleset_shared"
+    return call(name, lock=RULESET_LOCK)
 
 
 def lock_exclusive() -> None:

@@ -31,15 +31,22 @@ class Restart(Exception):
 class Decision:
     """One deciding transaction under way. Ask for `now` once all is locked.
 
-    `first` are the results of the statements that went along with the first lock.
+    `opening` is the row of the statement that read the ruleset's number, `first` are
+    the results of those that went along with it.
     """
 
-    def __init__(self, *, exclusive: bool = False, first: Sequence[Call] = ()) -> None:
-        """Lock the ruleset, shared unless it is to be changed; run `first` after it."""
-        locks = rulesets.locks(exclusive=exclusive)
-        results = database.run_all([*locks, *first])
-        ((number, self.generation, self._told),) = results[len(locks) - 1].rows
-        self.first: list[Result] = results[len(locks) :]
+    def __init__(
+        self,
+        *,
+        exclusive: bool = False,
+        state: Call = rulesets.STATE,
+        first: Sequence[Call] = (),
+    ) -> None:
+        """Lock the ruleset, shared unless it is to be changed; run the rest after it."""
+        lock = rulesets.lock(exclusive=exclusive)
+        _, opened, *self.first = database.run_all([lock, state, *first])
+        (self.opening,) = opened.rows
+        number, self.generation, self._told = self.opening[:3]
         self.intake = Intake(rules=rulesets.at(number), new_id=new_id)
         self.before: dict[int, State] = {}
         self._writes: list[Call] = []
@@ -192,20 +199,21 @@ def decide(
     work: Callable[[Decision], T],
     *,
     exclusive: bool = False,
+    state: Callable[[], Call] = lambda: rulesets.STATE,
     first: Callable[[], Sequence[Call]] = tuple,
 ) -> T:
     """Run `work` in a deciding transaction, from the start again when it must be.
 
-    `first` makes statements that run right after the ruleset's lock, in the same
-    round trip. Raises DatabaseAway if the connection fails; other errors leave nothing
-    written.
+    `state` makes the statement that returns what rulesets.STATE does, and more; `first`
+    makes others. They run right after the ruleset's lock, in the same round trip.
+    Raises DatabaseAway if the connection fails; other errors leave nothing written.
     """
     deadlocks = restarts = 0
     outermost = not connection.in_atomic_block
     while True:
         try:
             with atomic():
-                decision = Decision(exclusive=exclusive, first=first())
+                decision = Decision(exclusive=exclusive, state=state(), first=first())
                 result = work(decision)
                 decision.write(commit=outermost)
         except Restart:

@@ -100,7 +100,7 @@ def record_all(batches: Sequence[Batch]) -> list[Recorded]:
     """
     recording = _Recording(batches)
     try:
-        return decide(recording.record, first=recording.first)
+        return decide(recording.record, state=recording.opening)
     except partitions.Missing as missing:
         partitions.create(missing.month)
         return record_all(batches)
@@ -151,24 +151,22 @@ class _Recording:
     def __init__(self, batches: Sequence[Batch]) -> None:
         self._batches = batches
         self._arrived = arrivals((b.events, b.source) for b in batches)
+        self._names = sorted({n for a in self._arrived.values() for n in a.names})
         self._guess = 0
 
-    def first(self) -> list[Call]:
+    def opening(self) -> Call:
         """Take dedupe keys and look names up, in the round trip of the ruleset's lock.
 
         Which generation of keys is the current one is a guess; `record` begins
         again if it was wrong.
         """
         self._guess = _generation
-        names = sorted({n for each in self._arrived.values() for n in each.names})
-        return [
-            call(f"dedupe_{self._guess}", keys=self._arrived),
-            call(
-                "identities",
-                namespace=[n.namespace for n in names],
-                value=[n.value for n in names],
-            ),
-        ]
+        return call(
+            f"dedupe_{self._guess}",
+            keys=self._arrived,
+            namespace=[n.namespace for n in self._names],
+            value=[n.value for n in self._names],
+        )
 
     def record(self, decision: Decision) -> list[Recorded]:
         """Decide about what is new; return a result for each batch."""
@@ -176,12 +174,16 @@ class _Recording:
         if decision.generation != self._guess:
             _generation = decision.generation
             raise Restart
-        taken, known = decision.first
-        new = {key for (key,) in taken.rows}
+        taken, owners = decision.opening[3:]
+        new = set(taken)
         fresh = [each for key, each in self._arrived.items() if key in new]
         if fresh:
-            names = {Name(space, value): owner for space, value, owner in known.rows}
-            stored = _fold(decision, fresh, names)
+            known = {
+                name: owner
+                for name, owner in zip(self._names, owners, strict=True)
+                if owner is not None
+            }
+            stored = _fold(decision, fresh, known)
             partitions.require(decision.now)
             _write_events(decision, stored)
             _write_counts(decision, stored)

@@ -60,8 +60,8 @@ VALUES = {
     "claim_webhook_batch": {"again_at": SOON, "now": NOW},
     "clock": {},
     "cooldowns": {"people": IDS, "now": NOW},
-    "dedupe_0": {"keys": UUIDS},
-    "dedupe_1": {"keys": UUIDS},
+    "dedupe_0": {"keys": UUIDS, "namespace": each(0), "value": NAMES},
+    "dedupe_1": {"keys": UUIDS, "namespace": each(0), "value": NAMES},
     "delete_timers": {"journeys": IDS},
     "end_attempts": {
         "now": NOW, "id": UUIDS, "state": each("accepted"), "status": each(202),
@@ -71,7 +71,6 @@ VALUES = {
     "expired_leases": {"limit": 100},
     "feedback_due": {"now": NOW},
     "finish_webhook_batch": {"now": NOW, "error": "", "summary": "{}", "id": 1},
-    "identities": {"namespace": each(0), "value": NAMES},
     "insert_attempts": {
         "now": NOW, "id": UUIDS, "message_id": IDS, "number": each(1),
         "provider_id": each(1),
