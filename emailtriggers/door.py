@@ -56,7 +56,8 @@ class Answer:
     body: bytes
 
 
-Handler = Callable[[Request], Awaitable[Answer]]
+# None: declined, Django answers.
+Handler = Callable[[Request], Awaitable[Answer | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,14 @@ class Ways:
 
     `body_limit` says how many bytes of a body are read for a path; 0 reads none.
     `handler` names who answers a whole request in the loop, by method and path;
-    None leaves it to Django. `refuse` words a refusal.
+    None leaves it to Django. `refuse` words a refusal. `close` ends what handlers
+    started, within so many seconds; it returns False if that takes longer.
     """
 
     body_limit: Callable[[str], int]
     handler: Callable[[str, str], Handler | None]
     refuse: Callable[[Refusal, Environ], Answer]
+    close: Callable[[float], bool] = lambda _patience_s: True
 
 
 class _RefusedError(Exception):
@@ -106,7 +109,9 @@ class Door:
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """Let threads finish whose clients are gone; all others have their answers."""
-        if not self.pool.close(patience_s=PATIENCE_S):
+        # First the threads, which may wait for what handlers started.
+        closed = self.pool.close(patience_s=PATIENCE_S)
+        if not (self.ways.close(PATIENCE_S) and closed):
             logger.warning("stopped while requests without clients were under way")
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
@@ -130,8 +135,10 @@ class Door:
     ) -> None:
         handler = self.ways.handler(scope.method, scope.path)
         if handler is not None and request.is_whole:
-            _send(protocol, await handler(request))
-            return
+            answer = await handler(request)
+            if answer is not None:
+                _send(protocol, answer)
+                return
         loop = asyncio.get_running_loop()
         done = loop.create_future()
 
