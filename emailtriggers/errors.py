@@ -9,7 +9,7 @@ from django.views import defaults
 
 from campaigns.receive import answers, cors
 
-PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz")
+PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz", "/metrics")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

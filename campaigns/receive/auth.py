@@ -52,7 +52,10 @@ def load_keys() -> KeyTable:
     ).select_related("source")
     return {
         bytes(row.key_hash): SourceRef(
-            row.source.pk, row.source.name, Trust(row.source.trust)
+            row.source.pk,
+            row.source.name,
+            Trust(row.source.trust),
+            row.source.kind,
         )
         for row in rows
     }
