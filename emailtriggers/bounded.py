@@ -1,5 +1,6 @@
 """Readers for settings: each refuses a bad value by the setting's name."""
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -132,6 +133,19 @@ def secret(env: environ.Env, name: str, *, keep_in: Path | None) -> str:
             f"{name} has {len(value)} characters; it needs {SHORTEST_SECRET} or more."
         )
     return value
+
+
+def networks(
+    env: environ.Env, name: str
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Read comma-separated networks, such as 10.0.0.0/8 or one address; none if unset."""
+    words = [w.strip() for w in env.str(name, default="").split(",") if w.strip()]
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} must list networks like 10.0.0.0/8,::1: {error}."
+        ) from None
 
 
 def keys(env: environ.Env, name: str) -> tuple[str, ...]:

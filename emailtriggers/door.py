@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from time import perf_counter
 from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
@@ -56,7 +57,12 @@ class Answer:
     body: bytes
 
 
-Handler = Callable[[Request], Awaitable[Answer]]
+# None: declined, Django answers.
+Handler = Callable[[Request], Awaitable[Answer | None]]
+
+
+def _unseen(_path: str, _status: int, _took_s: float) -> None:
+    """Let nobody know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,16 @@ class Ways:
 
     `body_limit` says how many bytes of a body are read for a path; 0 reads none.
     `handler` names who answers a whole request in the loop, by method and path;
-    None leaves it to Django. `refuse` words a refusal.
+    None leaves it to Django. `refuse` words a refusal. `close` ends what handlers
+    started, within so many seconds; it returns False if that takes longer.
+    `observe` is told path, status and seconds of each that was answered.
     """
 
     body_limit: Callable[[str], int]
     handler: Callable[[str, str], Handler | None]
     refuse: Callable[[Refusal, Environ], Answer]
+    close: Callable[[float], bool] = lambda _patience_s: True
+    observe: Callable[[str, int, float], None] = _unseen
 
 
 class _RefusedError(Exception):
@@ -106,49 +116,58 @@ class Door:
 
     def __rsgi_del__(self, _loop: asyncio.AbstractEventLoop) -> None:
         """Let threads finish whose clients are gone; all others have their answers."""
-        if not self.pool.close(patience_s=PATIENCE_S):
+        # First the threads, which may wait for what handlers started.
+        closed = self.pool.close(patience_s=PATIENCE_S)
+        if not (self.ways.close(PATIENCE_S) and closed):
             logger.warning("stopped while requests without clients were under way")
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request. What fails here is logged by granian, and answered 500."""
+        began = perf_counter()
+        status = 500
+        try:
+            status = await self._handle(scope, protocol)
+        finally:
+            self.ways.observe(scope.path, status, perf_counter() - began)
+
+    async def _handle(self, scope: Scope, protocol: HTTPProtocol) -> int:
+        """Answer one request; return the status."""
         environ = environ_of(scope)
         try:
             request = await self._read(
                 environ, self.ways.body_limit(scope.path), protocol
             )
         except _RefusedError as refused:
-            self._turn_away(refused.why, environ, protocol)
-            return
+            return self._turn_away(refused.why, environ, protocol)
         self._held += len(request.body)
         try:
-            await self._answer(request, scope, protocol)
+            return await self._answer(request, scope, protocol)
         finally:
             self._held -= len(request.body)
 
     async def _answer(
         self, request: Request, scope: Scope, protocol: HTTPProtocol
-    ) -> None:
+    ) -> int:
         handler = self.ways.handler(scope.method, scope.path)
         if handler is not None and request.is_whole:
-            _send(protocol, await handler(request))
-            return
+            answer = await handler(request)
+            if answer is not None:
+                return _send(protocol, answer)
         loop = asyncio.get_running_loop()
-        done = loop.create_future()
+        done: asyncio.Future[int] = loop.create_future()
 
         def job() -> None:
+            status = 500
             try:
-                _serve(self.application, request, protocol)
+                status = _serve(self.application, request, protocol)
             finally:
-                loop.call_soon_threadsafe(done.set_result, None)
+                loop.call_soon_threadsafe(done.set_result, status)
 
         if self.pool.take(job):
-            await done
-        else:
-            self._turn_away(Refusal.BUSY, request.environ, protocol)
+            return await done
+        return self._turn_away(Refusal.BUSY, request.environ, protocol)
 
-    def _turn_away(
-        self, why: Refusal, environ: Environ, protocol: HTTPProtocol
-    ) -> None:
+    def _turn_away(self, why: Refusal, environ: Environ, protocol: HTTPProtocol) -> int:
         """Refuse; that we are too busy is also said in the log, once a minute."""
         now = asyncio.get_running_loop().time()
         if why is Refusal.BUSY and now >= self._alarmed_at + QUIET_S:
@@ -158,7 +177,7 @@ class Door:
                 self.pool.busy,
                 self._held,
             )
-        _send(protocol, self.ways.refuse(why, environ))
+        return _send(protocol, self.ways.refuse(why, environ))
 
     async def _read(
         self, environ: Environ, limit: int, protocol: HTTPProtocol
@@ -260,8 +279,8 @@ def _length(environ: Environ) -> int | None:
 
 def _serve(
     application: WSGIApplication, request: Request, protocol: HTTPProtocol
-) -> None:
-    """Have Django answer a request, in this thread."""
+) -> int:
+    """Have Django answer a request, in this thread; return the status."""
     status = 500
     headers: Headers = []
 
@@ -280,6 +299,7 @@ def _serve(
         close = getattr(response, "close", None)
         if close is not None:
             close()
+    return status
 
 
 def _stream(
@@ -299,5 +319,6 @@ def _stream(
             return
 
 
-def _send(protocol: HTTPProtocol, answer: Answer) -> None:
+def _send(protocol: HTTPProtocol, answer: Answer) -> int:
     protocol.response_bytes(answer.status, answer.headers, answer.body)
+    return answer.status

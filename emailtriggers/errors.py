@@ -9,7 +9,7 @@ from django.views import defaults
 
 from campaigns.receive import answers, cors
 
-PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz")
+PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz", "/metrics")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -47,8 +47,8 @@ def busy(request: HttpRequest) -> HttpResponse:
     response = _refused(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "busy",
-        "Too many requests wait here; nothing was stored. Send this again.",
+        answers.BUSY,
+        answers.BUSY_SENTENCE,
     )
     response["Retry-After"] = str(answers.spread_s())
     return response
@@ -69,7 +69,8 @@ def _refused(
 ) -> HttpResponse:
     """Word a refusal as the views under the request's path word theirs."""
     if request.path.startswith("/v1/"):
-        return cors.allow_origin(request, answers.refused(status, code, sentence))
+        origin = request.headers.get("Origin")
+        return cors.allow_origin(origin, answers.refused(status, code, sentence))
     if request.path.startswith("/webhooks/"):
         return JsonResponse({"reason": code, "message": sentence}, status=status)
     if request.path.startswith(PROGRAMS):

@@ -77,7 +77,11 @@ def _child(name: str, command: Sequence[str]) -> Child:
     return Child(
         name,
         [sys.executable, *command],
-        environment={MARK: str(settings.VAR_DIR), "PROCESS_NAME": name},
+        environment={
+            MARK: str(settings.VAR_DIR),
+            "PROCESS_NAME": name,
+            "LOG_FORMAT": settings.LOG_FORMAT,
+        },
         folder=Path(settings.BASE_DIR),
     )
 

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from pathlib import Path
 from typing import Final
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.conf import settings
 OTHER_FILES: Final = 100
 HEADER_BYTES: Final = 64 * 2**10
 BACKLOG: Final = 2048
+JSON_LOGS: Final = Path(__file__).with_name("granian_logs.json")
 
 
 def command(*, kill_after_s: int) -> list[str]:
@@ -27,6 +29,7 @@ def command(*, kill_after_s: int) -> list[str]:
         *("--backlog", str(BACKLOG), "--backpressure", str(connections())),
         *("--respawn-failed-workers", "--respawn-interval", "0.5"),
         *("--workers-kill-timeout", str(kill_after_s), "--log-level", "error"),
+        *(("--log-config", str(JSON_LOGS)) if settings.LOG_FORMAT == "json" else ()),
         "emailtriggers.web:door",
     ]
 

@@ -8,6 +8,7 @@ docs/settings.md lists every variable; emailtriggers.variables makes it of this 
 import hashlib
 import hmac
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,13 +17,14 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
-from emailtriggers import caching, embedded, theme
+from emailtriggers import __version__, caching, embedded, logs, theme
 from emailtriggers.bounded import (
     base_url,
     boolean,
     choice,
     integer,
     keys,
+    networks,
     secret,
     with_files,
 )
@@ -40,6 +42,7 @@ SECRETS = (
     "UNSUBSCRIBE_KEYS",
     "SENDGRID_API_KEY",
     "CACHE_URL",
+    "METRICS_TOKEN",
 )
 env.ENVIRON = with_files(os.environ, SECRETS)
 
@@ -53,6 +56,13 @@ EMBEDDED_PG_DIR = Path(
 PROCESS_NAME = env.str("PROCESS_NAME", default="emailtriggers")
 # Whether this is a django-q2 cluster; its supervisor says so.
 IN_CLUSTER = bool(env.str("Q_CLUSTER_NAME", default=""))
+VERSION = __version__
+# The processes that serve share what they count; those have a PROCESS_NAME.
+SERVES = bool(env.str("PROCESS_NAME", default="")) or sys.argv[1:2] == ["cluster"]
+METRICS_DIR = VAR_DIR / "metrics" if SERVES else None
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
+METRICS_NETWORKS = networks(env, "METRICS_NETWORKS")
+METRICS_PORT = integer(env, "METRICS_PORT", 0, low=0, high=65535)
 DEBUG = boolean(env, "DEBUG", default=False)
 PORT = integer(env, "PORT", 8000, low=1, high=65535)
 BIND = env.str("BIND", default="127.0.0.1")
@@ -312,24 +322,5 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOG_LEVEL = choice(env, "LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {
-        # A probe that is told "not ready" is an answer, not an error of ours.
-        "probes": {
-            "()": "django.utils.log.CallbackFilter",
-            "callback": lambda record: "/readyz" not in record.args,
-        }
-    },
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    # Its INFO tells each task; a task here is only a wake-up.
-    "loggers": {
-        "django-q": {"level": "WARNING"},
-        "django.request": {"filters": ["probes"]},
-    },
-}
+LOG_FORMAT = logs.chosen(choice(env, "LOG_FORMAT", logs.FORMATS), sys.argv)
+LOGGING = logs.configured(LOG_FORMAT, level=LOG_LEVEL, process=PROCESS_NAME)

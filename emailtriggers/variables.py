@@ -172,6 +172,28 @@ WORDS: Final[Mapping[str, Words]] = {
         "divides delays and time-outs of steps, for trying rules out; leave it at 1",
         BOTH,
     ),
+    "METRICS_TOKEN": Words(
+        "who sends it as `Authorization: Bearer …` may read /metrics", BOTH, "none"
+    ),
+    "METRICS_NETWORKS": Words(
+        "who comes from one of these networks may read /metrics; with neither, it "
+        "answers 404",
+        BOTH,
+        "none",
+        "such as 10.0.0.0/8,::1; comma-separated",
+    ),
+    "METRICS_PORT": Words(
+        "where `manage.py cluster` serves the counts of its host, on a host without "
+        "a web process; 0: nowhere",
+        CLUSTERS,
+    ),
+    "LOG_FORMAT": Words(
+        "one line of JSON for each record, or lines for people; auto is plain at a "
+        "terminal and for `make run`, else json",
+        ALL,
+        "auto",
+        "auto, json, plain",
+    ),
     "LOG_LEVEL": Words("what goes to standard error", ALL),
     "DEBUG": Words("Django's error pages; never in production", WEB),
     "PROCESS_NAME": Words(

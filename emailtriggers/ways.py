@@ -7,8 +7,10 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 
 from campaigns.feedback.views import MAX_BODY_BYTES as WEBHOOK_BYTES
+from campaigns.ingest.lane import LANE
+from campaigns.metrics import counted
 from campaigns.receive.wire.segment import MAX_BODY_BYTES as EVENTS_BYTES
-from emailtriggers import errors
+from emailtriggers import errors, events
 from emailtriggers.door import (
     Answer,
     Environ,
@@ -18,6 +20,16 @@ from emailtriggers.door import (
     Ways,
 )
 
+ROUTES: Final = {
+    "/v1/": "events",
+    "/webhooks/": "webhooks",
+    "/u/": "unsubscribe",
+    "/admin/": "admin",
+    "/static/": "static",
+    "/healthz": "health",
+    "/readyz": "health",
+    "/metrics": "metrics",
+}
 ALIVE: Final = Answer(
     200,
     [
@@ -45,7 +57,9 @@ def body_limit(path: str) -> int:
 
 
 def handler(method: str, path: str) -> Handler | None:
-    """Return who answers in the loop; what asks nobody must not wait for a thread."""
+    """Return who answers in the loop: without a thread, and so without waiting."""
+    if method == "POST" and path in events.CALLS:
+        return events.post
     if path == "/healthz" and method in ("GET", "HEAD"):
         return healthz
     return None
@@ -67,4 +81,28 @@ def refuse(why: Refusal, environ: Environ) -> Answer:
     return Answer(response.status_code, list(response.items()), response.content)
 
 
-WAYS: Final = Ways(body_limit=body_limit, handler=handler, refuse=refuse)
+def observe(path: str, status: int, took_s: float) -> None:
+    """Count an answer in the metrics."""
+    counted.REQUESTS.labels(route(path), f"{status // 100}xx").observe(took_s)
+
+
+def route(path: str) -> str:
+    """Return the kind of path, of which there are few; what clients invent is "other"."""
+    for start, name in ROUTES.items():
+        if path.startswith(start):
+            return name
+    return "other"
+
+
+def close(patience_s: float) -> bool:
+    """End what the loop's handlers started; return False if that takes longer."""
+    return LANE.close(patience_s=patience_s)
+
+
+WAYS: Final = Ways(
+    body_limit=body_limit,
+    handler=handler,
+    refuse=refuse,
+    close=close,
+    observe=observe,
+)

@@ -35,6 +35,13 @@ def fingerprint() -> str:
     return hmac.new(key, _PURPOSE, hashlib.sha256).hexdigest()
 
 
+def fits() -> bool:
+    """Return whether the key is the one in use, or none is; changes nothing."""
+    kept = IngestState.objects.filter(pk=1).values_list("address_key", flat=True)
+    known = kept.first()
+    return not known or known == fingerprint() or not Suppression.objects.exists()
+
+
 def confirm() -> None:
     """Return if the key is the one in use, or none was; raises AddressKeyChanged.
 

@@ -1,9 +1,10 @@
 """The one clock. Production asks the database; tests set the time."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Protocol
+from datetime import UTC, datetime
+from typing import Final, Protocol
 
 from django.db import connection
 
@@ -25,9 +26,55 @@ class DatabaseClock:
             cursor.execute("SELECT clock_timestamp()")
             (now,) = cursor.fetchone()
         assert isinstance(now, datetime)  # noqa: S101 - the column's type says so
+        _reckoning.note(now)
         return now
 
 
+def _steady_s() -> float:
+    """Return seconds since the boot, sleep included where the system can tell."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Reckoning:
+    """The database's time between its answers, by this host's steady clock.
+
+    An answer is some of its way old when it is read, so what is reckoned lies
+    behind the truth by the shortest such delay of the last WINDOW_S to twice that,
+    and is never ahead of it unless the database's clock was put back. Races lose a
+    reading, no more.
+    """
+
+    WINDOW_S: Final = 1.0
+
+    def __init__(self, steady_s: Callable[[], float] = _steady_s) -> None:
+        """Know nothing yet; `steady_s` is a clock that nobody sets."""
+        self._steady_s = steady_s
+        # When this window began, and how far the database's clock is ahead of the
+        # steady one, as seen in the window before and in this one.
+        self._seen = (float("-inf"), float("-inf"), float("-inf"))
+
+    def note(self, told: datetime) -> None:
+        """Take what the database's clock said just now."""
+        at = self._steady_s()
+        ahead = told.timestamp() - at
+        began, before, here = self._seen
+        if at < began + self.WINDOW_S:
+            self._seen = (began, before, max(here, ahead))
+        elif at < began + 2 * self.WINDOW_S:
+            self._seen = (at, here, ahead)
+        else:
+            self._seen = (at, float("-inf"), ahead)
+
+    def now(self) -> datetime | None:
+        """Return the database's time, None if it said nothing lately."""
+        at = self._steady_s()
+        began, before, here = self._seen
+        if at >= began + 2 * self.WINDOW_S:
+            return None
+        return datetime.fromtimestamp(at + max(before, here), UTC)
+
+
+_reckoning: Final = Reckoning()
 _clock: Clock = DatabaseClock()
 
 
@@ -38,7 +85,18 @@ def now(told: datetime | None = None) -> datetime:
     with something else.
     """
     if told is not None and isinstance(_clock, DatabaseClock):
+        _reckoning.note(told)
         return told
+    return _clock.now()
+
+
+def reckoned() -> datetime | None:
+    """Return the time without asking anybody, None if nobody was asked lately.
+
+    For when something was received, which clients say no better; decisions ask.
+    """
+    if isinstance(_clock, DatabaseClock):
+        return _reckoning.now()
     return _clock.now()
 
 

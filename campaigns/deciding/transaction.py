@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from time import perf_counter
 from typing import Final, TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.transaction import atomic
 
-from campaigns.deciding import clock, database, load, rulesets
+from campaigns.deciding import clock, counting, database, load, rulesets
 from campaigns.deciding.database import Call, DatabaseAway, Result, call
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.write import changes, text
@@ -17,6 +18,7 @@ from campaigns.domain.intake import Intake
 from campaigns.domain.matching import Question, condition_questions, exit_questions
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset
+from campaigns.metrics import counted
 
 DEADLOCK_TRIES: Final = 3
 RESTARTS: Final = 50
@@ -198,6 +200,7 @@ def _hold(address_hash: bytes) -> Call:
 def decide(
     work: Callable[[Decision], T],
     *,
+    stage: str = "other",
     exclusive: bool = False,
     state: Callable[[], Call] = lambda: rulesets.STATE,
     first: Callable[[], Sequence[Call]] = tuple,
@@ -206,8 +209,10 @@ def decide(
 
     `state` makes the statement that returns what rulesets.STATE does, and more; `first`
     makes others. They run right after the ruleset's lock, in the same round trip.
+    `stage` names the transaction in the metrics.
     Raises DatabaseAway if the connection fails; other errors leave nothing written.
     """
+    began = perf_counter()
     deadlocks = restarts = 0
     outermost = not connection.in_atomic_block
     while True:
@@ -229,6 +234,9 @@ def decide(
             if not database.is_retryable(error) or deadlocks >= DEADLOCK_TRIES:
                 raise
         else:
+            took = perf_counter() - began
+            counted.TRANSACTIONS.labels(stage).observe(took)
+            counting.count_moves(decision.before, decision.states)
             return result
 
 

@@ -40,6 +40,11 @@ class DocumentInvalid(Invalid):
     """The JSON is not a rule document that could be run; `problems` says why."""
 
 
+# Learned here, while one thread imports: a thread that comes while another's first
+# use is still learning it would crash the process (tests/unit/test_first_use.py).
+msgspec.json.Decoder(Document, dec_hook=decode_hook)
+
+
 def parse_document(raw: bytes | Mapping[str, object]) -> Document:
     """Read and check a rule document.
 

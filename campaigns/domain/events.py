@@ -37,6 +37,7 @@ class SourceRef(Struct, frozen=True):
     id: int
     name: str
     trust: Trust
+    kind: str = "segment"
 
 
 class IncomingEvent(Struct, frozen=True, kw_only=True):

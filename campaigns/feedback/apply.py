@@ -15,6 +15,7 @@ from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.write import text
 from campaigns.domain.provider_events import ProviderEvent, RejectedItem, read_batch
 from campaigns.feedback.effects import Applied, apply_events
+from campaigns.metrics import counted
 from campaigns.models import WebhookBatch
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,15 @@ def _try(batch: _Batch) -> bool:
     except AWAY:
         raise
     except Exception as error:
-        logger.exception("webhook batch %s could not be applied", batch.id)
+        logger.exception(
+            "webhook batch %s could not be applied",
+            batch.id,
+            extra={"batch_id": batch.id},
+        )
         _put_off(batch, f"{type(error).__name__}: {error}")
         return False
+    lag = clock.now() - batch.received_at
+    counted.APPLIED.observe(lag.total_seconds())
     return True
 
 
@@ -127,12 +134,12 @@ def _last(
         _finish(decision.now, batch, done, rejected)
 
     try:
-        decide(work)
+        decide(work, stage="feedback")
     except DatabaseError as error:
         if not database.is_data_error(error):
             raise
         done = before + _isolated(batch, events, rejected)
-        decide(lambda d: _finish(d.now, batch, done, rejected))
+        decide(lambda d: _finish(d.now, batch, done, rejected), stage="feedback")
 
 
 def _isolated(
@@ -140,7 +147,7 @@ def _isolated(
 ) -> Applied:
     """Apply events; one whose data the database refuses is rejected, alone."""
     try:
-        return decide(lambda d: _piece(d, batch, events))
+        return decide(lambda d: _piece(d, batch, events), stage="feedback")
     except DatabaseError as error:
         if not database.is_data_error(error):
             raise

@@ -29,11 +29,12 @@ class Missing(Exception):
 
 def require(now: datetime) -> None:
     """Raise Missing unless events received now have a partition to go to."""
-    if (now.year, now.month) not in _known and not _exists(now):
+    if (now.year, now.month) not in _known and not exists(now):
         raise Missing(now)
 
 
-def _exists(at: datetime) -> bool:
+def exists(at: datetime) -> bool:
+    """Return whether that month's partition exists."""
     with connection.cursor() as cursor:
         # Not to_regclass, whose cache may not know what another has just created.
         cursor.execute(
@@ -62,7 +63,7 @@ def create(at: datetime) -> None:
     )
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PARTITION_LOCK])
-        if _exists(at):
+        if exists(at):
             return
         cursor.execute(made.format(name=name))
         cursor.execute(
@@ -78,7 +79,7 @@ def create_ahead(now: datetime) -> None:
     """Create the partitions of this month and of the next few."""
     month = month_of(now)
     for _ in range(AHEAD_MONTHS + 1):
-        if not _exists(month):
+        if not exists(month):
             create(month)
         month = next_month(month)
 

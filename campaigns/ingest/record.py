@@ -3,8 +3,9 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from time import perf_counter
 
 from django.db import DatabaseError
 
@@ -25,6 +26,7 @@ from campaigns.domain.matching import (
 from campaigns.domain.people import EventRef
 from campaigns.ingest import partitions
 from campaigns.ingest.arrivals import Arrived, Link, arrivals, links
+from campaigns.metrics import counted
 from campaigns.models import RejectedEvent
 
 logger = logging.getLogger(__name__)
@@ -66,11 +68,15 @@ class EventFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one request brought; `rejected` are those that the dialect refused."""
+    """What one request brought; `rejected` are those that the dialect refused.
+
+    `read_at` is the time of its making by perf_counter, for the metrics.
+    """
 
     events: Sequence[IncomingEvent]
     source: SourceRef
     rejected: tuple[RejectedInput, ...] = ()
+    read_at: float = field(default_factory=perf_counter, compare=False)
 
     def without(self, event: IncomingEvent, code: str) -> "Batch":
         """Return the batch with that event among the rejected."""
@@ -98,15 +104,36 @@ def record_all(batches: Sequence[Batch]) -> list[Recorded]:
 
     What is wrong with one of them harms no other.
     """
+    results = _record_all(batches)
+    _count(batches, results)
+    return results
+
+
+def _count(batches: Sequence[Batch], results: Sequence[Recorded]) -> None:
+    now = perf_counter()
+    for batch, result in zip(batches, results, strict=True):
+        kind = counted.word(batch.source.kind)
+        for outcome, number in (
+            ("accepted", result.accepted),
+            ("duplicate", result.duplicates),
+            ("rejected", result.rejected),
+        ):
+            if number:
+                counted.EVENTS.labels(kind, outcome).inc(number)
+        if result.accepted:
+            counted.DECISIONS.labels(kind).observe(now - batch.read_at)
+
+
+def _record_all(batches: Sequence[Batch]) -> list[Recorded]:
     recording = _Recording(batches)
     try:
-        return decide(recording.record, state=recording.opening)
+        return decide(recording.record, stage="ingest", state=recording.opening)
     except partitions.Missing as missing:
         partitions.create(missing.month)
-        return record_all(batches)
+        return _record_all(batches)
     except EventFailed as failed:
         logger.exception("event could not be decided about")
-        return record_all(
+        return _record_all(
             [
                 b.without(failed.event, "undecidable") if failed.of(b) else b
                 for b in batches
@@ -122,14 +149,14 @@ def _halved(batches: Sequence[Batch], *, code: str) -> list[Recorded]:
     """Record what the database refused in two parts, until the fault stands alone."""
     half = len(batches) // 2
     if half:
-        return record_all(batches[:half]) + record_all(batches[half:])
+        return _record_all(batches[:half]) + _record_all(batches[half:])
     (batch,) = batches
     if len(batch.events) == 1:
-        return record_all([batch.without(batch.events[0], code)])
+        return _record_all([batch.without(batch.events[0], code)])
     half = len(batch.events) // 2
     first = Batch(batch.events[:half], batch.source, batch.rejected)
     second = Batch(batch.events[half:], batch.source)
-    return [record_all([first])[0] + record_all([second])[0]]
+    return [_record_all([first])[0] + _record_all([second])[0]]
 
 
 def _refusal(event: IncomingEvent, code: str) -> RejectedInput:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from campaigns.deciding.triggers import load_triggers
 from campaigns.domain.people import Journey, State
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE, JourneyState
 from campaigns.domain.steps import Trigger, advance, apply_advance
+from campaigns.metrics import counted
 
 logger = logging.getLogger(__name__)
 
@@ -24,24 +26,32 @@ PUT_OFF: Final = timedelta(minutes=5)
 
 def advance_due(*, limit: int = BATCH) -> int:
     """Advance up to `limit` journeys of each lane that are due; return how many."""
-    return sum(
-        decide(lambda d, lane=lane: _advance_lane(d, lane, limit))  # type: ignore[misc]
-        for lane in (TRANSACTIONAL_LANE, MARKETING_LANE)
-    )
+    done = 0
+    for lane in (TRANSACTIONAL_LANE, MARKETING_LANE):
+        late = decide(partial(_advance_lane, lane=lane, limit=limit), stage="advance")
+        for each in late:
+            counted.ADVANCED.labels(counted.lane_name(lane)).observe(
+                each.total_seconds()
+            )
+        done += len(late)
+    return done
 
 
-def _advance_lane(decision: Decision, lane: int, limit: int) -> int:
-    """Claim and advance; the claim never waits, so the clock may be read before."""
+def _advance_lane(decision: Decision, lane: int, limit: int) -> list[timedelta]:
+    """Claim and advance; return how late each was.
+
+    The claim never waits, so the clock may be read before.
+    """
     mark = mark_of("timers", lane)
     rows = database.run(
         "claim_timers", lane=lane, now=decision.now, mark=mark.start(), limit=limit
     )
     if not rows:
-        return 0
+        return []
     decision.lock(row[1] for row in rows)
     advance_journeys(decision, [(row[1], row[0]) for row in rows])
     mark.took(max(row[2] for row in rows))
-    return len(rows)
+    return [decision.now - row[2] for row in rows]
 
 
 def advance_journeys(decision: Decision, owned: Sequence[tuple[int, int]]) -> None:
@@ -75,5 +85,9 @@ def _advanced(
         )
         return apply_advance(state, journey, result, decision.rules, now=now)
     except Exception:
-        logger.exception("journey %s could not be advanced", journey.id)
+        logger.exception(
+            "journey %s could not be advanced",
+            journey.id,
+            extra={"journey_id": journey.id},
+        )
         return state.with_journey(replace(journey, due_at=now + PUT_OFF))

@@ -16,6 +16,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
 from campaigns.management.processes import Child, kill_orphans, stop_all
@@ -50,6 +51,7 @@ class Watched:
         self._seen_n = -1
         self._has_begun = False
         self._fresh_at = 0.0
+        self._restarts = 0  # that the row does not know of yet
 
     def start(self) -> None:
         """Start, with a full span of patience."""
@@ -63,7 +65,8 @@ class Watched:
         self._has_begun = True
 
     def begin_again(self) -> None:
-        """Let the next canary be the first one that counts."""
+        """Count a restart, and let the next canary be the first one that counts."""
+        self._restarts += 1
         self._has_begun = False
 
     def refresh(self) -> None:
@@ -79,7 +82,10 @@ class Watched:
             self._seen_n = row.seen_n
             self.refresh()
         n = row.sent_n + 1
-        ClusterBeat.objects.filter(pk=row.pk).update(sent_n=n, sent_at=Now())
+        ClusterBeat.objects.filter(pk=row.pk).update(
+            sent_n=n, sent_at=Now(), restarts=F("restarts") + self._restarts
+        )
+        self._restarts = 0
         send("campaigns.tasks.canary", self.beat, n, queue=self.beat)
 
     def is_stale(self) -> bool:

@@ -9,6 +9,7 @@ class ClusterBeat(models.Model):
     """The canary of one cluster: sent by the supervisor, seen by a worker.
 
     `seen_at` is empty until one came back that was sent since the cluster began.
+    `restarts` counts those that nobody asked for.
     """
 
     name = models.CharField(max_length=60, unique=True)
@@ -16,6 +17,7 @@ class ClusterBeat(models.Model):
     seen_n = models.BigIntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     seen_at = models.DateTimeField(null=True, blank=True)
+    restarts = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ["name"]

@@ -118,6 +118,13 @@ class Message(models.Model):
                 name="message_held_idx",
                 condition=Q(state="held"),
             ),
+            # The metrics: how many are unknown, and since when. Hardly any row is in
+            # it; like the one above it costs no update more.
+            models.Index(
+                fields=["settled_at"],
+                name="message_unknown_idx",
+                condition=Q(state="unknown"),
+            ),
             # The customer's page; the admin's list, newest first.
             models.Index(
                 fields=["customer", "-created_at"], name="message_customer_idx"

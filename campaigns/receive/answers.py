@@ -1,13 +1,22 @@
 """What the Segment dialect answers, success or not."""
 
+import logging
 import secrets
 from collections.abc import Sequence
 from typing import Final
 
 from django.http import JsonResponse
 
+from campaigns.deciding.outage import AWAY
 from campaigns.domain.events import RejectedInput
+from campaigns.ingest.lane import LaneFull
 
+logger = logging.getLogger(__name__)
+
+BUSY: Final = "busy"
+BUSY_SENTENCE: Final = (
+    "Too many requests wait here; nothing was stored. Send this again."
+)
 # Enough to mend a client by; all of them are in the admin.
 SHOWN_REJECTIONS: Final = 20
 
@@ -38,14 +47,27 @@ def later(status: int, code: str, message: str, *, retry_after_s: int) -> JsonRe
     return response
 
 
-def database_away() -> JsonResponse:
-    """Answer 503: never a 4xx, which would make SDKs drop their events."""
-    return later(
-        503,
-        "unavailable",
-        "The database cannot be reached; nothing was stored. Send this again.",
-        retry_after_s=spread_s(),
+def failed(error: Exception, *, path: str) -> JsonResponse:
+    """Answer 503, whatever failed here: a 4xx would make SDKs drop their events."""
+    if isinstance(error, LaneFull):
+        return _again(BUSY, BUSY_SENTENCE)
+    if isinstance(error, AWAY):
+        logger.warning("database away: %s", error)
+        return _again(
+            "unavailable",
+            "The database cannot be reached; nothing was stored. Send this again.",
+        )
+    incident = secrets.token_hex(6)
+    logger.error("incident %s in %s", incident, path, exc_info=error)
+    return _again(
+        "internal_error",
+        f"Something failed here; nothing is lost, send this again. Ask the "
+        f"operator about incident {incident} if it stays.",
     )
+
+
+def _again(code: str, message: str) -> JsonResponse:
+    return later(503, code, message, retry_after_s=spread_s())
 
 
 def spread_s() -> int:

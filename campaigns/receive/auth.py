@@ -30,10 +30,14 @@ def named_key(request: HttpRequest) -> str | None:
 
     A Bearer token says nothing about the source: the body then names the key.
     """
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        return _basic_user(value)
-    return request.GET.get("writeKey") or None
+    key = basic_key(request.headers.get("Authorization", ""))
+    return request.GET.get("writeKey") or None if key is None else key
+
+
+def basic_key(authorization: str) -> str | None:
+    """Return the key that an Authorization header names, None if it is not Basic."""
+    scheme, _, value = authorization.partition(" ")
+    return _basic_user(value) if scheme.lower() == "basic" else None
 
 
 def hash_key(key: str) -> bytes:
@@ -48,7 +52,10 @@ def load_keys() -> KeyTable:
     ).select_related("source")
     return {
         bytes(row.key_hash): SourceRef(
-            row.source.pk, row.source.name, Trust(row.source.trust)
+            row.source.pk,
+            row.source.name,
+            Trust(row.source.trust),
+            row.source.kind,
         )
         for row in rows
     }
@@ -81,6 +88,16 @@ class KeyRing:
         if found is None and self._may_ask_again(asked_at):
             found = self._table.get(digest)
         return found
+
+    def peek(self, key: str) -> SourceRef | None:
+        """Return the source of the key if it is known now; never asks or waits.
+
+        None also while somebody should read the keys anew: `find` does.
+        """
+        age = self._age(self.clock())
+        if age >= MAX_AGE_S or (age >= REFRESH_S and not self._lock.locked()):
+            return None
+        return self._table.get(hash_key(key)) if len(key) <= MAX_KEY_CHARS else None
 
     def forget(self) -> None:
         """Read the keys anew at the next look."""

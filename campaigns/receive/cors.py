@@ -15,15 +15,14 @@ def preflight(request: HttpRequest) -> HttpResponse:
     response["Access-Control-Allow-Methods"] = ALLOWED_METHODS
     response["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
     response["Access-Control-Max-Age"] = str(MAX_AGE_S)
-    return allow_origin(request, response)
+    return allow_origin(request.headers.get("Origin"), response)
 
 
-def allow_origin(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Let the asking page read the answer, and its Retry-After.
+def allow_origin(origin: str | None, response: HttpResponse) -> HttpResponse:
+    """Let the asking page, if it is one, read the answer and its Retry-After.
 
     The origin is echoed without leave for credentials: cookies stay out.
     """
-    origin = request.headers.get("Origin")
     if origin:
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Expose-Headers"] = "Retry-After"

@@ -1,23 +1,20 @@
 """The Segment API's doors: authenticate, limit, parse, record, answer."""
 
-import logging
-import secrets
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Final
 from urllib.parse import unquote
 
-import psycopg
 from django.core.exceptions import DisallowedHost
-from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from campaigns.deciding import clock
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.domain.events import SourceRef, Trust
-from campaigns.ingest.record import record
-from campaigns.receive import answers, cors
+from campaigns.ingest.lane import LANE
+from campaigns.receive import answers, cors, taking
 from campaigns.receive.auth import KEYS, named_key
 from campaigns.receive.body import read_body
 from campaigns.receive.limits import LIMITER, address_key, costs, public_rate
@@ -25,17 +22,8 @@ from campaigns.receive.refusals import REFUSALS
 from campaigns.receive.wire import segment
 from campaigns.receive.wire.base import BadBody, Parsed
 
-logger = logging.getLogger(__name__)
-
 View = Callable[..., HttpResponse]
 METRICS_CALL: Final = "m"
-_AWAY: Final = (
-    DatabaseAway,
-    OperationalError,
-    InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-)
 
 
 class _RefusedError(Exception):
@@ -62,7 +50,7 @@ def door(*methods: str) -> Callable[[View], View]:
                 response: HttpResponse = _wrong_method(request, methods)
             else:
                 response = _answer(view, request, kwargs)
-            return cors.allow_origin(request, response)
+            return cors.allow_origin(request.headers.get("Origin"), response)
 
         return guarded  # type: ignore[return-value]
 
@@ -81,21 +69,11 @@ def _answer(view: View, request: HttpRequest, kwargs: dict[str, str]) -> HttpRes
         return answers.refused(
             400, "unknown_host", "The Host header is not one of ALLOWED_HOSTS."
         )
-    except _AWAY as error:
-        logger.warning("database away: %s", error)
-        # Tells Django to test this thread's connection before using it again.
-        connection.errors_occurred = True
-        return answers.database_away()
-    except Exception:
-        incident = secrets.token_hex(6)
-        logger.exception("incident %s in %s", incident, request.path)
-        return answers.later(
-            503,
-            "internal_error",
-            f"Something failed here; nothing is lost, send this again. Ask the "
-            f"operator about incident {incident} if it stays.",
-            retry_after_s=answers.spread_s(),
-        )
+    except AWAY as error:
+        distrust_connection()
+        return answers.failed(error, path=request.path)
+    except Exception as error:  # noqa: BLE001 - it is logged there
+        return answers.failed(error, path=request.path)
     return response
 
 
@@ -119,16 +97,16 @@ def post_events(request: HttpRequest, *, call: str) -> HttpResponse:
         return answers.refused(
             404, "unknown_call", f"/v1/{call} is not known; these are: {known}."
         )
-    source = _named_source(request)
-    body = read_body(request, limit=segment.MAX_BODY_BYTES)
-    envelope = segment.open_envelope(call, body)
-    source = source or _source_of(envelope.write_key)
-    parsed = segment.read(envelope, received_at=clock.now())
-    _take_allowance(request, source, parsed)
-    if not (parsed.events or parsed.rejected):
+    desk = _Desk(request)
+    try:
+        batch = taking.read(call, named_key(request), desk.body, desk=desk)
+    except taking.KeyRefused as error:
+        REFUSALS.count(error.reason)
+        # No WWW-Authenticate: browsers would ask visitors to log in.
+        return answers.refused(401, error.reason, error.message)
+    if not (batch.events or batch.rejected):
         return answers.taken()
-    recorded = record(parsed.events, source=source, rejected=parsed.rejected)
-    return answers.taken(recorded.refused)
+    return answers.taken(LANE.record(batch).refused)
 
 
 @door("GET")
@@ -148,51 +126,37 @@ def browser_settings(request: HttpRequest, *, key: str) -> HttpResponse:
     return JsonResponse({"integrations": {"Segment.io": host}, "plan": {}})
 
 
-def _named_source(request: HttpRequest) -> SourceRef | None:
-    """Return the source by header or query, None if neither names a key.
+class _Desk:
+    """What the reading of a request asks: here it may wait for the database."""
 
-    A client over its rate is turned away here, before its body is read.
-    """
-    key = named_key(request)
-    if key is None:
-        return None
-    source = _source_of(key)
-    if source.trust is Trust.PUBLIC:
-        bucket = address_key(source, request)
-        if wait := LIMITER.wait_s([bucket], per_minute=public_rate()):
-            raise _over_rate(wait)
-    return source
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
 
+    def source(self, key: str) -> SourceRef | None:
+        return KEYS.find(key)
 
-def _source_of(key: str | None) -> SourceRef:
-    if key is None:
-        raise _unknown_key(
-            "missing_key",
-            "The request names no write key; send it as the user of Basic "
-            'authentication, or as "writeKey" in the body or the query.',
-        )
-    source = KEYS.find(key)
-    if source is None:
-        raise _unknown_key(
-            "unknown_key", "No source has this write key, or it was revoked."
-        )
-    return source
+    def body(self) -> bytes:
+        return read_body(self._request, limit=segment.MAX_BODY_BYTES)
 
+    def now(self) -> datetime:
+        return clock.reckoned() or clock.now()
 
-def _take_allowance(request: HttpRequest, source: SourceRef, parsed: Parsed) -> None:
-    """Charge a public source's client for the request; raises if it must wait."""
-    if source.trust is not Trust.PUBLIC:
-        return
-    address = address_key(source, request)
-    wanted = costs(address, source, parsed.events, rejected=len(parsed.rejected))
-    if wait := LIMITER.take(wanted, per_minute=public_rate()):
-        raise _over_rate(wait)
+    def admit(self, source: SourceRef) -> None:
+        """Turn a public source's client away that is over its rate already."""
+        if source.trust is Trust.PUBLIC:
+            bucket = address_key(source, self._request)
+            if wait := LIMITER.wait_s([bucket], per_minute=public_rate()):
+                raise _over_rate(wait)
 
-
-def _unknown_key(reason: str, message: str) -> _RefusedError:
-    """Refuse with 401. No WWW-Authenticate: browsers would ask visitors to log in."""
-    REFUSALS.count(reason)
-    return _RefusedError(answers.refused(401, reason, message))
+    def charge(self, source: SourceRef, parsed: Parsed) -> None:
+        """Charge a public source's client for the request; raises if it must wait."""
+        if source.trust is Trust.PUBLIC:
+            address = address_key(source, self._request)
+            wanted = costs(
+                address, source, parsed.events, rejected=len(parsed.rejected)
+            )
+            if wait := LIMITER.take(wanted, per_minute=public_rate()):
+                raise _over_rate(wait)
 
 
 def _over_rate(wait_s: int) -> _RefusedError:

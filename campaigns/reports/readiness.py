@@ -31,7 +31,7 @@ def reasons() -> dict[str, str]:
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        found = _migrations() or _address_key() or _clusters()
+        found = _migrations() or _address_key() or dead_clusters()
     except (DatabaseError, InterfaceError) as error:
         connection.close()
         if not _complained:
@@ -86,7 +86,8 @@ def _address_key() -> dict[str, str]:
     return {}
 
 
-def _clusters() -> dict[str, str]:
+def dead_clusters() -> dict[str, str]:
+    """Return why each cluster is thought not to work that does not, on any host."""
     patience = timedelta(seconds=settings.CLUSTER_STALE_S) + ON_THE_WAY
     fresh = ClusterBeat.objects.filter(seen_at__gt=Now() - patience)
     alive = {name.partition("@")[0] for name in fresh.values_list("name", flat=True)}

@@ -11,7 +11,8 @@ from typing import Final
 
 from django.conf import settings
 
-from campaigns.domain.answers import Ambiguous, Answer, Refusal, Refused
+from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
+from campaigns.metrics import counted
 from campaigns.providers.base import Provider
 from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim, claim
@@ -105,6 +106,8 @@ class Flight:
         before = _alive_for()
         answer = _answer(begun, provider, started)
         took = _alive_for() - before
+        counted.CALLS.labels(str(begun.provider)).observe(took)
+        counted.ANSWERS.labels(str(begun.provider), _word(answer)).inc()
         self._slowest_s = max(took, self._slowest_s * 0.9)
         self._answers.put(Answered(begun.customer, begun.mail, begun.token, answer))
 
@@ -116,6 +119,13 @@ def send(claims: Sequence[Claim]) -> None:
     flight.land()
 
 
+def _word(answer: Answer) -> str:
+    """Return the answer's kind: accepted, ambiguous, or the refusal."""
+    if isinstance(answer, Refused):
+        return f"refused_{answer.refusal}"
+    return "accepted" if isinstance(answer, Accepted) else "ambiguous"
+
+
 def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
     if _alive_for() - started > FROZEN_S:
         return Refused(
@@ -124,7 +134,11 @@ def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
     try:
         return provider.send(begun.email, timeout_s=settings.POST_DEADLINE_S)
     except Exception as error:
-        logger.exception("provider raised for message %s", begun.mail)
+        logger.exception(
+            "provider raised for message %s",
+            begun.mail,
+            extra={"message_id": begun.mail},
+        )
         return Ambiguous(f"{type(error).__name__} in the provider's client")
 
 

@@ -47,6 +47,7 @@ def begin(claims: Sequence[Claim], prepared: Mapping[int, Prepared]) -> list[Beg
     """
     return decide(
         lambda decision: _begin(decision, claims, prepared),
+        stage="gate",
         first=lambda: [owners_of(c.customer for c in claims)],
     )
 

@@ -147,7 +147,9 @@ def _prepare(row: _Row, person: Person, found: TriggerRow, known: _Known) -> Pre
     except TemplateInvalid as error:
         return replace(made, problem=str(error))
     except Exception as error:  # one mail must not stop the others
-        logger.exception("message %s could not be rendered", row.id)
+        logger.exception(
+            "message %s could not be rendered", row.id, extra={"message_id": row.id}
+        )
         failed = f"Rendering failed unexpectedly ({type(error).__name__}); see the log."
         return replace(made, problem=failed)
     return replace(made, email=email, context=context)

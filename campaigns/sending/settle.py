@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from campaigns.deciding import database
 from campaigns.deciding.database import DatabaseAway
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
+from campaigns.domain.people import Journey, Mail
 from campaigns.domain.settle import (
     WORKER_ENDED,
     apply_answer,
@@ -19,6 +20,7 @@ from campaigns.domain.settle import (
     take_back,
 )
 from campaigns.domain.states import CAPPED, AttemptState, MessageState
+from campaigns.metrics import counted
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ BREAKER_OPEN: Final = timedelta(seconds=30)
 UNAUTHORISED_PAUSE: Final = timedelta(minutes=5)
 RATE_PAUSE: Final = timedelta(seconds=2)
 LONGEST_PAUSE: Final = timedelta(hours=1)
+AT_ONCE: Final = timedelta(seconds=1)  # such a mail was due when its event came
 UNANSWERED: Final = Ambiguous(WORKER_ENDED)
 
 
@@ -56,30 +59,65 @@ def settle_all(answered: Sequence[Answered]) -> None:
     """
     for _ in range(OUTAGE_TRIES):
         try:
-            decide(
+            sent = decide(
                 lambda d: _settle_all(d, answered),
+                stage="settle",
                 first=lambda: [owners_of(a.customer for a in answered)],
             )
         except DatabaseAway:
             time.sleep(OUTAGE_PAUSE_S)
         except Exception:
             if len(answered) == 1:
-                logger.exception("message %s could not be settled", answered[0].mail)
+                logger.exception(
+                    "message %s could not be settled",
+                    answered[0].mail,
+                    extra={"message_id": answered[0].mail},
+                )
                 return
             for each in answered:
                 settle_all([each])
             return
         else:
+            for each_sent in sent:
+                each_sent.observe()
             return
     lost = ", ".join(str(a.mail) for a in answered)
     logger.error("messages %s could not be settled; their leases will end", lost)
 
 
-def _settle_all(decision: Decision, answered: Sequence[Answered]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How late an accepted mail was, in seconds, for the metrics.
+
+    `response_s` is counted from its event, if it was due with that.
+    """
+
+    lane: str
+    late_s: float
+    response_s: float | None
+
+    def observe(self) -> None:
+        counted.SENT.labels(self.lane).observe(self.late_s)
+        if self.response_s is not None:
+            counted.RESPONSES.labels(self.lane).observe(self.response_s)
+
+
+def _sent(mail: Mail, journey: Journey | None, *, now: datetime) -> _Sent:
+    response = None
+    if journey is not None and mail.step == 0:
+        received = journey.trigger.received_at
+        if mail.due_at - received <= AT_ONCE:
+            response = (now - received).total_seconds()
+    late = (now - mail.due_at).total_seconds()
+    return _Sent(counted.lane_name(mail.lane), late, response)
+
+
+def _settle_all(decision: Decision, answered: Sequence[Answered]) -> list[_Sent]:
     owners: dict[int, int] = dict(decision.first[0].rows)
     decision.lock(owners.values())
     found = decision.load_mails(a.mail for a in answered)
     ended: list[_Ended] = []
+    sent: list[_Sent] = []
     providers: dict[int, list[Answer]] = {}
     for each in answered:
         person, mail = found.get(each.mail, (0, None))
@@ -92,6 +130,9 @@ def _settle_all(decision: Decision, answered: Sequence[Answered]) -> None:
             decision.rules,
             now=decision.now,
         )
+        if isinstance(each.answer, Accepted):
+            before = decision.states[person].journeys.get(mail.journey or 0)
+            sent.append(_sent(mail, before, now=decision.now))
         decision.states[person] = state
         if mail.address_hash is not None and state.mails[mail.id].state not in CAPPED:
             # The cap counts it no more: not while a gate counts this address's mails.
@@ -102,6 +143,7 @@ def _settle_all(decision: Decision, answered: Sequence[Answered]) -> None:
     _end_attempts(decision, ended)
     for provider, answers in sorted(providers.items()):
         _note_health(decision, provider, answers)
+    return sent
 
 
 def describe(answer: Answer) -> dict[str, object]:
@@ -204,6 +246,7 @@ def rescue(*, limit: int = 100) -> int:
         return 0
     return decide(
         lambda decision: _rescue(decision, dict(rows)),
+        stage="rescue",
         first=lambda: [owners_of(customer for _, customer in rows)],
     )
 

@@ -346,7 +346,7 @@ def test_a_failure_of_ours_is_a_503_with_an_incident_and_no_trace(
     def broken(*args, **kwargs):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(views, "record", broken)
+    monkeypatch.setattr(views.LANE, "record", broken)
     response = post("track", track(), **basic())
     assert error_of(response) == (503, "internal_error")
     assert b"secret detail" not in response.content

@@ -17,7 +17,7 @@ from emailtriggers.variables import (
 
 ROOT = Path(__file__).parents[2]
 # Set for Django or between our own processes, and nobody's to choose.
-INTERNAL = {"DJANGO_SETTINGS_MODULE"}
+INTERNAL = {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"}
 OURS = ("campaigns", "emailtriggers", "demo")
 
 

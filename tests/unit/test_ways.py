@@ -81,7 +81,7 @@ def test_the_loop_answers_for_health_as_the_view_does(rf):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/healthz"), ("GET", "/readyz"), ("POST", "/v1/track")],
+    [("POST", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/track")],
     ids=["post", "ready", "event"],
 )
 def test_all_else_is_djangos(method, path):

@@ -12,6 +12,7 @@ from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.management.supervisor import Supervisor
+from campaigns.watching import server
 
 
 class Command(BaseCommand):
@@ -54,9 +55,21 @@ class Command(BaseCommand):
                 f"{settings.VAR_DIR}). Stop them first, or set another VAR_DIR."
             ) from None
         with lock:
+            _serve_metrics()
             Supervisor(
                 names, manage=Path(settings.BASE_DIR) / "manage.py", grace_s=grace
             ).run()
+
+
+def _serve_metrics() -> None:
+    if not settings.METRICS_PORT:
+        return
+    try:
+        server.serve(settings.BIND, settings.METRICS_PORT)
+    except OSError as error:
+        raise CommandError(
+            f"METRICS_PORT {settings.METRICS_PORT} cannot be used: {error.strerror}."
+        ) from None
 
 
 def _check_database() -> None:

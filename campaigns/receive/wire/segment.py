@@ -68,6 +68,16 @@ class _Outer(msgspec.Struct, rename="camel"):
     write_key: msgspec.Raw = _ABSENT
 
 
+# Made while one thread imports: a thread that comes while another's first use of a
+# type is still learning it would crash the process (tests/unit/test_first_use.py).
+_OUTER: Final = msgspec.json.Decoder(_Outer)
+_ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ITEM: Final = msgspec.json.Decoder(Item)
+_SCALAR: Final[msgspec.json.Decoder[object]] = msgspec.json.Decoder(
+    str | int | float | None
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A body whose outer form is right; its events are not looked at yet.
@@ -97,7 +107,7 @@ def open_envelope(call: str, body: bytes) -> Envelope:
             "Send smaller batches.",
         )
     text = _checked_text(body)
-    outer = _decode(text, _Outer, what="The body")
+    outer = _decode(text, _OUTER, what="The body")
     kind = CALLS[call]
     return _batch(outer) if kind is None else _single(kind, text, outer)
 
@@ -151,9 +161,9 @@ def _checked_text(body: bytes) -> bytes:
     return mark_lone_surrogates(text)
 
 
-def _decode(text: bytes, kind: type[T], *, what: str) -> T:
+def _decode(text: bytes, decoder: msgspec.json.Decoder[T], *, what: str) -> T:
     try:
-        return msgspec.json.decode(text, type=kind)
+        return decoder.decode(text)
     except RecursionError:
         raise BadBody("too_deep", f"{what} is nested too deeply; flatten it.") from None
     except msgspec.ValidationError as error:
@@ -182,7 +192,7 @@ def _batch(outer: _Outer) -> Envelope:
         raise BadBody(
             "missing_batch", 'The body has no "batch"; send {"batch": [...]}.'
         )
-    items = _decode(batch, list[msgspec.Raw], what='"batch"')
+    items = _decode(batch, _ITEMS, what='"batch"')
     shared = bytes(outer.context)
     if len(shared) * len(items) > MAX_SHARED_BYTES:
         raise BadBody(
@@ -217,7 +227,7 @@ def _shared_context(raw: bytes) -> tuple[Mapping[str, object], tuple[str, ...]]:
 def _scalar(raw: msgspec.Raw) -> object:
     """Return a value of the outer form, or None if it is odd."""
     try:
-        return msgspec.json.decode(raw, type=str | int | float | None)
+        return _SCALAR.decode(raw)
     except msgspec.MsgspecError:
         return None
 
@@ -249,7 +259,7 @@ def _read_item(raw: bytes, envelope: Envelope, call: Call) -> IncomingEvent | Re
 
 def _decode_item(raw: bytes) -> Item | Refusal:
     try:
-        return msgspec.json.decode(raw, type=Item)
+        return _ITEM.decode(raw)
     except RecursionError:
         return Refusal("too_deep", "is nested too deeply; flatten it")
     except msgspec.ValidationError as error:

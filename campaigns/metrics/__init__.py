@@ -1,0 +1,1 @@
+"""What processes count as they work; campaigns.watching shows it."""

@@ -1,0 +1,1 @@
+"""Watching a deployment: what /metrics shows, and what `manage.py doctor` finds."""
