@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 CHECK_ENV := PUBLIC_URL=https://mail.example.com
 QUIET := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-.PHONY: help run test check format clean
+.PHONY: help run test bench check format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,6 +17,9 @@ run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
 test: $(DEV) ## Run all tests
 	$(PY) -m pytest -n 2 $(ARGS)
 
+bench: $(DEV) ## Measure against limits (docs/performance.md); QUICK=1 is short
+	@$(PY) -m bench $(if $(QUICK),--quick) $(ARGS)
+
 check: $(DEV) ## Formatting, lint, import rules, types, migrations, deployment, length
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -24,7 +27,7 @@ check: $(DEV) ## Formatting, lint, import rules, types, migrations, deployment, 
 	.venv/bin/mypy
 	$(PY) manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
-	@long=$$(git ls-files 'campaigns/*.py' 'emailtriggers/*.py' 'demo/*.py' | grep -v /migrations/ | xargs wc -l | awk '$$2 != "total" && $$1 > 400'); \
+	@long=$$(git ls-files 'campaigns/*.py' 'emailtriggers/*.py' 'demo/*.py' 'bench/*.py' | grep -v /migrations/ | xargs wc -l | awk '$$2 != "total" && $$1 > 400'); \
 	if [ -n "$$long" ]; then echo "Modules over 400 lines:"; echo "$$long"; exit 1; fi
 
 format: $(DEV) ## Format the code and mend what lint can mend

@@ -1,0 +1,211 @@
+"""Mails out of the door: the engine against a loop, an ideal and the stock client."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from typing import Final
+
+from django.test import override_settings
+
+from bench.bench import Bench
+from bench.measure import Sample
+from bench.place import Place, count, execute, expect
+from bench.results import Ratio
+from bench.sinks import Sinking, sink
+from bench.waiting import add_waiting
+from bench.world import ENTERS, add_people, add_rule, open_shop
+from campaigns.deciding.addresses import address_hash
+from campaigns.dispatch.drain import drain
+from campaigns.domain.answers import Accepted
+from campaigns.domain.liquid import context_of
+from campaigns.domain.mail import OutgoingEmail
+from campaigns.domain.states import Kind
+from campaigns.journeys.advance import advance_due
+from campaigns.providers.sendgrid.client import SendGridProvider
+from campaigns.rendering.compose import MailParts, Sources, compose
+from campaigns.rendering.links import unsubscribe_url
+from campaigns.sending import deliver
+from demo.samples.templates import TEMPLATES
+
+LONG_S: Final = 600.0
+TIMEOUT_S: Final = 8.0
+DELAY_MS: Final = 100.0
+SLOW_THREADS: Final = 64
+THEN: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
+API_KEY: Final = "SG.bench"
+PRODUCTS: Final = [
+    {"name": "Lamp", "quantity": 1, "price": 40},
+    {"name": "Shade", "quantity": 2, "price": 12.5},
+    {"name": "Bulb", "quantity": 4, "price": 3},
+]
+
+
+def ratios() -> list[Ratio]:
+    """Return what is compared."""
+    return [
+        Ratio(
+            id="sends.quick",
+            title="sends, 0 ms provider, one process / a loop that only renders and posts",
+            num="sends.engine",
+            den="sends.loop",
+            target=0.7,
+        ),
+        Ratio(
+            id="sends.slow",
+            title="sends, 100 ms provider, 64 threads / ideal",
+            num="sends.slow",
+            den="sends.ideal",
+            target=0.9,
+        ),
+    ]
+
+
+def run(bench: Bench) -> None:
+    """Time mails that are queued, until the provider has them and they are settled."""
+    with bench.places("sends") as (place,):
+        queue = _Queue(bench, place)
+        with sink(place) as quick:
+            loop = _Loop(bench, quick)
+            queue.sample(quick, 20)
+            loop.sample(20)
+            bench.interleaved(
+                {
+                    "sends.engine": lambda: queue.sample(quick, bench.sizes.mails),
+                    "sends.loop": lambda: loop.sample(bench.sizes.mails),
+                }
+            )
+        n, threads = bench.sizes.slow_mails, SLOW_THREADS
+        with (
+            sink(place, delay_ms=DELAY_MS) as slow,
+            override_settings(CLUSTER_THREADS=threads),
+            _fresh_threads(),
+        ):
+            queue.sample(slow, 2 * threads)
+            bench.interleaved(
+                {
+                    "sends.slow": lambda: queue.sample(slow, n),
+                    "sends.ideal": lambda: Sample(n, n / threads * DELAY_MS / 1e3),
+                }
+            )
+
+
+@contextmanager
+def _fresh_threads() -> Iterator[None]:
+    """Give the sender's pool the number of threads that the settings now say."""
+    deliver._pools.clear()  # noqa: SLF001
+    yield
+    deliver._pools.clear()  # noqa: SLF001
+
+
+class _Queue:
+    """Mails of people who were each planned one, and the engine that sends them."""
+
+    def __init__(self, bench: Bench, place: Place) -> None:
+        self._bench = bench
+        self._place = place
+        self._next = 1
+        self._sent = 0
+        with place.here():
+            self._rule = add_rule(open_shop(), "Cart", ENTERS)
+
+    def sample(self, provider: Sinking, n: int) -> Sample:
+        """Plan mails, and time their sending."""
+        with (
+            self._place.here(),
+            override_settings(SENDGRID_HOST=provider.url, SENDGRID_API_KEY=API_KEY),
+        ):
+            first, self._next = self._next, self._next + n
+            add_people(n, first=first)
+            ids = range(first, self._next)
+            add_waiting(self._rule, ids, people=self._next, in_s=-1.0)
+            planned = 0
+            while moved := advance_due():
+                planned += moved
+            expect("mails planned", planned, n)
+            execute("ANALYZE campaigns_message")
+            sample = self._bench.meter.timed(lambda: drain(limit_s=LONG_S))
+            self._sent += n
+            expect("mails sent", count("message", "state = 'sent'"), self._sent)
+            expect("mails taken", provider.check(), n)
+        return Sample(n, sample.seconds, sample.cpu)
+
+
+class _Loop:
+    """Renders and posts one mail after the other: no database, no threads, no safety."""
+
+    def __init__(self, bench: Bench, provider: Sinking) -> None:
+        self._bench = bench
+        self._sink = provider
+        self._provider = SendGridProvider(api_key=API_KEY, host=provider.url)
+
+    def sample(self, n: int) -> Sample:
+        """Time so many mails."""
+        self._sink.taken()
+        sample = self._bench.meter.timed(lambda: self._work(n))
+        expect("mails taken of the loop", self._sink.taken(), n)
+        return sample
+
+    def _work(self, n: int) -> int:
+        accepted = 0
+        for number in range(n):
+            answer = self._provider.send(an_email(number), timeout_s=TIMEOUT_S)
+            accepted += isinstance(answer, Accepted)
+        return accepted
+
+
+def an_email(number: int) -> OutgoingEmail:
+    """Render the mail that the engine's rule sends, as the engine does."""
+    address = f"u{number}@example.com"
+    context = context_of(
+        customer={
+            "first_name": "Ada",
+            "email": address,
+            "user_id": f"u{number}",
+            "time_zone": "",
+            "locale": "",
+        },
+        event_name=ENTERS,
+        properties={
+            "cart_id": "c1",
+            "currency": "EUR",
+            "url": "https://shop.example/cart",
+            "products": PRODUCTS,
+        },
+        context={},
+        occurred_at=THEN,
+        extra={"journey": {"woken_by": None}},
+    )
+    return compose(
+        MailParts(
+            sources=_sources(),
+            context=context,
+            kind=Kind.MARKETING,
+            message_id=number,
+            token=f"00000000-0000-0000-0000-{number:012d}",
+            to_email=address,
+            to_name="Ada",
+            from_email="hello@acorn-supply.example",
+            from_name="Acorn Supply",
+            reply_to="",
+            company="Acorn Supply Ltd",
+            postal_address="1 Oak Street\n12345 Springfield",
+            topic_id=1,
+            topic_name="Tips and offers",
+            unsubscribe_url=unsubscribe_url(number, number, 1, address_hash(address)),
+            list_domain="acorn-supply.example",
+            campaign="rule-1",
+        )
+    )
+
+
+@cache
+def _sources() -> Sources:
+    sample = next(t for t in TEMPLATES if t.slug == "cart_reminder")
+    return Sources(
+        version=1,
+        subject=sample.subject,
+        preheader=sample.preheader,
+        html=sample.html,
+        text=sample.text,
+    )
