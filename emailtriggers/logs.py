@@ -25,6 +25,18 @@ ADDRESS: Final = re.compile(
 SECRET: Final = re.compile(
     r"SG\.[\w.-]{8,}|(?i:bearer|basic) [\w.~+/=-]{8,}|(?<=://)[^\s/@]*:[^\s/@]*(?=@)"
 )
+# Keys and tokens that stand in paths.
+IN_PATH: Final = re.compile(r"(/v1/projects/|/webhooks/\w+/|/u/)[^\s\"',?/]+")
+# Paths that name nobody; what else a client asks for may be anything.
+KNOWN: Final = (
+    "/v1/",
+    "/webhooks/",
+    "/u/",
+    "/admin/",
+    "/static/",
+    "/readyz",
+    "/metrics",
+)
 # Values of a row, as the server quotes them, to the end of their line.
 QUOTED: Final = re.compile(
     r"(?m)^(?:DETAIL|CONTEXT|HINT|LINE \d+|QUERY|STATEMENT):.*$|"
@@ -36,8 +48,20 @@ QUOTED: Final = re.compile(
 def scrubbed(text: str) -> str:
     """Return the text without what identifies people or opens doors."""
     text = SECRET.sub("<secret>", text)
+    text = IN_PATH.sub(r"\1<key>", text)
     text = QUOTED.sub("<values>", text)
     return ADDRESS.sub("<address>", text)
+
+
+class StrangePaths(logging.Filter):
+    """Leave paths out of Django's own lines that we do not know: they may be anything."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite (reason, path), the arguments of those lines."""
+        match record.args:
+            case (reason, str(path)) if not path.startswith(KNOWN):
+                record.args = (reason, "another path")
+        return True
 
 
 class PlainFormatter(logging.Formatter):
@@ -96,7 +120,8 @@ def configured(style: str, *, level: str, process: str) -> dict[str, Any]:
             "probes": {
                 "()": "django.utils.log.CallbackFilter",
                 "callback": lambda record: "/readyz" not in record.args,
-            }
+            },
+            "paths": {"()": "emailtriggers.logs.StrangePaths"},
         },
         "formatters": {
             "plain": {
@@ -111,7 +136,7 @@ def configured(style: str, *, level: str, process: str) -> dict[str, Any]:
         "loggers": {
             # Its INFO tells each task; a task here is only a wake-up.
             "django-q": {"level": "WARNING"},
-            "django.request": {"filters": ["probes"]},
+            "django.request": {"filters": ["probes", "paths"]},
             # Django's own would write by a handler of its own.
             "django.server": {"handlers": ["stderr"], "propagate": False},
         },

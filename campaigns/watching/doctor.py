@@ -82,7 +82,8 @@ def _findings(check: Check) -> Iterator[Finding]:
         yield from check()
     except Exception as failed:
         logger.exception("the check %s failed", check.__name__)
-        connection.close()
+        if not connection.in_atomic_block:
+            connection.close()
         yield error(
             check.__name__,
             f"Could not be looked at ({type(failed).__name__}).",
