@@ -1,29 +1,41 @@
-"""The product's door with one transaction a request: no request waits for others."""
+"""The product's door without group commit: each request has a transaction of its own.
 
-import os
-from dataclasses import replace
-from typing import Final
+Only that differs: the same handlers read the requests, and as many threads record as
+otherwise serve Django's views.
+"""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
+
+import django
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
-from django.utils.module_loading import import_string
 
-from emailtriggers.door import Door, Handler, Ways
-from emailtriggers.threads import Pool
+django.setup()
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailtriggers.settings")
-_application = get_wsgi_application()
-_ways: Ways = import_string("emailtriggers.ways.WAYS")
+# Importable only now that Django is set up.
+from campaigns.ingest.lane import Lane  # noqa: E402
+from campaigns.ingest.record import Batch, Recorded, record_all  # noqa: E402
+from emailtriggers.web import door  # noqa: E402
 
-
-def _handler(method: str, path: str) -> Handler | None:
-    """Leave events to Django's threads."""
-    return None if path.startswith("/v1/") else _ways.handler(method, path)
+__all__ = ["door"]
 
 
-door: Final = Door(
-    _application,
-    replace(_ways, handler=_handler),
-    pool=Pool(settings.WEB_THREADS, waiting=settings.WEB_QUEUE),
-    body_s=settings.WEB_BODY_S,
-)
+class Straight(Lane):
+    """A lane that lets nobody wait for others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = ThreadPoolExecutor(settings.WEB_THREADS)
+
+    def record(self, batch: Batch) -> Recorded:
+        """Record in the caller's thread."""
+        return record_all([batch])[0]
+
+    def submit(self, batch: Batch) -> "Future[Recorded]":
+        """Record in one of the threads."""
+        return self._threads.submit(self.record, batch)
+
+
+_straight = Straight()
+for _name in ("emailtriggers.events", "campaigns.receive.views"):
+    vars(import_module(_name))["LANE"] = _straight

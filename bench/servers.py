@@ -23,6 +23,7 @@ from campaigns.management.processes import dies_with_parent
 START_S: Final = 60.0
 STOP_S: Final = 20.0
 LOOK_S: Final = 0.05
+LATE_S: Final = 120.0
 
 
 @contextmanager
@@ -132,6 +133,15 @@ def wait_for(
     while not what():
         if process.poll() is not None or time.monotonic() > end:
             raise WrongResult(f"a server did not start: {_end_of(log)}")
+        time.sleep(LOOK_S)
+
+
+def until(what: Callable[[], bool], why: str, *, within_s: float = LATE_S) -> None:
+    """Wait for rows to come; WrongResult if that takes too long."""
+    end = time.monotonic() + within_s
+    while not what():
+        if time.monotonic() > end:
+            raise WrongResult(f"not within {within_s:.0f} s: {why}")
         time.sleep(LOOK_S)
 
 

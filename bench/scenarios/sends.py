@@ -1,7 +1,6 @@
 """Mails out of the door: the engine against a loop, an ideal and the stock client."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
@@ -10,8 +9,9 @@ from django.test import override_settings
 
 from bench.bench import Bench
 from bench.measure import Sample
-from bench.place import Place, count, execute, expect
+from bench.place import Place, count, execute, expect, rows
 from bench.results import Ratio
+from bench.servers import cluster, until
 from bench.sinks import Sinking, sink
 from bench.waiting import add_waiting
 from bench.world import ENTERS, add_people, add_rule, open_shop
@@ -22,16 +22,17 @@ from campaigns.domain.liquid import context_of
 from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.states import Kind
 from campaigns.journeys.advance import advance_due
+from campaigns.models import Provider
 from campaigns.providers.sendgrid.client import SendGridProvider
 from campaigns.rendering.compose import MailParts, Sources, compose
 from campaigns.rendering.links import unsubscribe_url
-from campaigns.sending import deliver
 from demo.samples.templates import TEMPLATES
 
 LONG_S: Final = 600.0
 TIMEOUT_S: Final = 8.0
 DELAY_MS: Final = 100.0
 SLOW_THREADS: Final = 64
+SLOW_WORKERS: Final = 2  # processes, as in production
 THEN: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 API_KEY: Final = "SG.bench"
 PRODUCTS: Final = [
@@ -53,7 +54,7 @@ def ratios() -> list[Ratio]:
         ),
         Ratio(
             id="sends.slow",
-            title="sends, 100 ms provider, 64 threads / ideal",
+            title="sends, 100 ms provider, 64 threads of a cluster / ideal",
             num="sends.slow",
             den="sends.ideal",
             target=0.9,
@@ -75,27 +76,31 @@ def run(bench: Bench) -> None:
                     "sends.loop": lambda: loop.sample(bench.sizes.mails),
                 }
             )
-        n, threads = bench.sizes.slow_mails, SLOW_THREADS
-        with (
-            sink(place, delay_ms=DELAY_MS) as slow,
-            override_settings(CLUSTER_THREADS=threads),
-            _fresh_threads(),
-        ):
-            queue.sample(slow, 2 * threads)
-            bench.interleaved(
-                {
-                    "sends.slow": lambda: queue.sample(slow, n),
-                    "sends.ideal": lambda: Sample(n, n / threads * DELAY_MS / 1e3),
-                }
-            )
+    with bench.places("slow") as (place,), sink(place, delay_ms=DELAY_MS) as slow:
+        _run_slow(bench, place, slow)
 
 
-@contextmanager
-def _fresh_threads() -> Iterator[None]:
-    """Give the sender's pool the number of threads that the settings now say."""
-    deliver._pools.clear()  # noqa: SLF001
-    yield
-    deliver._pools.clear()  # noqa: SLF001
+def _run_slow(bench: Bench, place: Place, provider: Sinking) -> None:
+    """Time a real cluster whose threads wait for a slow provider."""
+    n = bench.sizes.slow_mails
+    queue = _Queue(bench, place)
+    with (
+        cluster(
+            place,
+            "mail",
+            SENDGRID_HOST=provider.url,
+            CLUSTER_WORKERS=str(SLOW_WORKERS),
+            CLUSTER_THREADS=str(SLOW_THREADS // SLOW_WORKERS),
+        ) as pid,
+        bench.meter.watching(pid),
+    ):
+        queue.cluster_sample(provider, 2 * SLOW_THREADS)
+        bench.interleaved(
+            {
+                "sends.slow": lambda: queue.cluster_sample(provider, n),
+                "sends.ideal": lambda: Sample(n, n / SLOW_THREADS * DELAY_MS / 1e3),
+            }
+        )
 
 
 class _Queue:
@@ -110,25 +115,52 @@ class _Queue:
             self._rule = add_rule(open_shop(), "Cart", ENTERS)
 
     def sample(self, provider: Sinking, n: int) -> Sample:
-        """Plan mails, and time their sending."""
+        """Plan mails, and time their sending by this process."""
         with (
             self._place.here(),
             override_settings(SENDGRID_HOST=provider.url, SENDGRID_API_KEY=API_KEY),
         ):
-            first, self._next = self._next, self._next + n
-            add_people(n, first=first)
-            ids = range(first, self._next)
-            add_waiting(self._rule, ids, people=self._next, in_s=-1.0)
-            planned = 0
-            while moved := advance_due():
-                planned += moved
-            expect("mails planned", planned, n)
+            self._plan(n)
+            while advance_due():
+                pass
             execute("ANALYZE campaigns_message")
             sample = self._bench.meter.timed(lambda: drain(limit_s=LONG_S))
-            self._sent += n
-            expect("mails sent", count("message", "state = 'sent'"), self._sent)
-            expect("mails taken", provider.check(), n)
+            self._check(provider, n)
         return Sample(n, sample.seconds, sample.cpu)
+
+    def cluster_sample(self, provider: Sinking, n: int) -> Sample:
+        """Let the cluster plan mails, and time their sending from first to last."""
+        with self._place.here():
+            Provider.objects.update(enabled=False)
+            first = self._plan(n)
+            until(lambda: count("message") >= self._next - 1, f"{n} mails planned")
+            before = self._bench.meter.cpu()
+            Provider.objects.update(enabled=True)
+            until(
+                lambda: count("message", "state = 'sent'") >= self._next - 1,
+                f"{n} mails sent",
+            )
+            used = self._bench.meter.cpu() - before
+            ((seconds,),) = rows(
+                "SELECT extract(epoch FROM max(settled_at) - min(sending_at))"
+                " FROM campaigns_message WHERE journey_id >= %s",
+                first,
+            )
+            self._check(provider, n)
+        return Sample(n, float(seconds), replace(used, own=0.0))
+
+    def _plan(self, n: int) -> int:
+        """Make timers that are due now; return the first one's id."""
+        first, self._next = self._next, self._next + n
+        add_people(n, first=first)
+        ids = range(first, self._next)
+        add_waiting(self._rule, ids, people=self._next, in_s=-1.0)
+        return first
+
+    def _check(self, provider: Sinking, n: int) -> None:
+        self._sent += n
+        expect("mails sent", count("message", "state = 'sent'"), self._sent)
+        expect("mails taken", provider.check(), n)
 
 
 class _Loop:

@@ -11,7 +11,7 @@ from bench.bench import Bench
 from bench.measure import Sample
 from bench.place import Place, count, execute, expect, rows
 from bench.results import Ratio, WrongResult
-from bench.servers import cluster
+from bench.servers import cluster, until
 from bench.sinks import Sinking, sink
 from bench.waiting import add_mails, add_waiting
 from bench.world import ENTERS, add_people, add_rule, open_shop
@@ -24,7 +24,6 @@ DAY_S: Final = 86_400.0
 APART_S: Final = 0.01
 MANY_PEOPLE: Final = 100_000
 FIRST: Final = 100_000_000  # ids of what is due; those that wait are below
-LATE_S: Final = 60.0
 QUEUE: Final = "bench"
 TASKS: Final = """
     INSERT INTO django_q_ormq (key, payload, lock)
@@ -232,12 +231,12 @@ def run_due(bench: Bench) -> None:
 
 def _become_due(bench: Bench, rule: Rule, provider: Sinking, n: int) -> None:
     add_waiting(rule, range(n + 1, n + 2), people=n + 1, in_s=0.0)
-    _until_sent(1)
+    until(lambda: count("message", "state = 'sent'") == 1, "a first mail")
     cpu = bench.meter.cpu()
     apart = 1 / bench.sizes.due_per_s
     add_waiting(rule, range(1, n + 1), people=n, in_s=2.0, apart_s=apart)
     began = time.perf_counter()
-    _until_sent(n + 1)
+    until(lambda: count("message", "state = 'sent'") == n + 1, f"{n} mails")
     seconds = time.perf_counter() - began
     used = bench.meter.cpu() - cpu
     for name, column in (("claimed", "created_at"), ("sending", "sending_at")):
@@ -249,12 +248,3 @@ def _become_due(bench: Bench, rule: Rule, provider: Sinking, n: int) -> None:
         sample = Sample(n, seconds, used, [float(ms) for (ms,) in late])
         bench.report.add(f"due.{name}", sample)
     provider.check()
-
-
-def _until_sent(n: int) -> None:
-    """Wait until so many mails are sent; WrongResult if that takes too long."""
-    end = time.monotonic() + LATE_S
-    while (sent := count("message", "state = 'sent'")) < n:
-        if time.monotonic() > end:
-            raise WrongResult(f"{sent} of {n} mails sent within {LATE_S:.0f} s")
-        time.sleep(0.2)

@@ -15,6 +15,7 @@ from bench.servers import granian, web
 from bench.world import ENTERS, KEY, PASSES, add_people, add_rule, open_shop
 
 SHARE: Final = 0.3
+PEOPLE: Final = 20_000
 WARM_S: Final = 0.5
 BATCH: Final = 100
 BATCH_CONNECTIONS: Final = 16
@@ -56,7 +57,7 @@ def run(bench: Bench) -> None:
         ours, plain, naive = stack.enter_context(
             bench.places("group", "transaction", "naive")
         )
-        people = min(bench.sizes.people, 100_000)
+        people = min(bench.sizes.people, PEOPLE)
         for place in (ours, plain, naive):
             _fill(place, people)
         sides = [
@@ -149,7 +150,7 @@ def batch_ratios() -> list[Ratio]:
 
 def run_batches(bench: Bench) -> None:
     """Time batches through the web workers, and in as many processes without them."""
-    people = min(bench.sizes.people, 100_000)
+    people = min(bench.sizes.people, PEOPLE)
     with bench.places("batches", "direct") as (place, direct), ExitStack() as stack:
         for each in (place, direct):
             _fill(each, people)
