@@ -10,7 +10,8 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 from time import perf_counter
@@ -18,7 +19,7 @@ from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
 from emailtriggers.rsgi import Headers, HTTPProtocol, ProtocolClosed, Scope
-from emailtriggers.threads import Pool
+from emailtriggers.threads import Pool, Teller
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,16 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An answer that is known once `result` is done; whoever completes that sends it."""
+
+    result: Future[Any]
+    answer: Callable[[], Answer]
+
+
 # None: declined, Django answers.
-Handler = Callable[[Request], Awaitable[Answer | None]]
+Handler = Callable[[Request], Answer | Later | None]
 
 
 def _unseen(_path: str, _status: int, _took_s: float) -> None:
@@ -111,6 +120,7 @@ class Door:
         self.pool = pool
         self.body_s = body_s
         self.held_bytes = held_bytes
+        self._told = Teller()
         self._held = 0
         self._alarmed_at = float("-inf")
 
@@ -150,22 +160,40 @@ class Door:
     ) -> int:
         handler = self.ways.handler(scope.method, scope.path)
         if handler is not None and request.is_whole:
-            answer = await handler(request)
+            answer = handler(request)
+            if isinstance(answer, Later):
+                return await self._send_later(answer, protocol)
             if answer is not None:
                 return _send(protocol, answer)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def job() -> None:
             status = 500
             try:
                 status = _serve(self.application, request, protocol)
             finally:
-                loop.call_soon_threadsafe(done.set_result, status)
+                self._told.tell(done, status)
 
         if self.pool.take(job):
             return await done
         return self._turn_away(Refusal.BUSY, request.environ, protocol)
+
+    async def _send_later(self, later: Later, protocol: HTTPProtocol) -> int:
+        """Have the answer sent by the thread that comes to know it.
+
+        The client need not wait until the loop has its turn.
+        """
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def send(_result: Future[Any]) -> None:
+            status = 500
+            try:
+                status = _send(protocol, later.answer())
+            finally:
+                self._told.tell(done, status)
+
+        later.result.add_done_callback(send)
+        return await done
 
     def _turn_away(self, why: Refusal, environ: Environ, protocol: HTTPProtocol) -> int:
         """Refuse; that we are too busy is also said in the log, once a minute."""

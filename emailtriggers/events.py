@@ -6,7 +6,6 @@ is kept, and Django answers it (campaigns.receive.views). Nothing here waits but
 the lane's commit.
 """
 
-import asyncio
 import logging
 from datetime import datetime
 from functools import lru_cache
@@ -19,13 +18,13 @@ from django.http.request import split_domain_port, validate_host
 
 from campaigns.deciding import clock
 from campaigns.domain.events import SourceRef, Trust
-from campaigns.ingest.lane import LANE, is_alone
+from campaigns.ingest.lane import LANE, LaneFull, is_alone
 from campaigns.ingest.record import Batch
 from campaigns.receive import answers, taking
 from campaigns.receive.auth import KEYS, basic_key
 from campaigns.receive.wire import segment
 from campaigns.receive.wire.base import BadBody, Parsed
-from emailtriggers.door import Answer, Environ, Request
+from emailtriggers.door import Answer, Environ, Later, Request
 from emailtriggers.rsgi import Headers
 from emailtriggers.wsgi import application
 
@@ -83,7 +82,7 @@ class _Desk:
 _DESK: Final = _Desk()
 
 
-async def post(request: Request) -> Answer | None:
+def post(request: Request) -> Answer | Later | None:
     """Answer a POST to one of CALLS once its events are durable, or decline it."""
     batch = _read(request)
     if batch is None or is_alone(batch) or not (batch.events or batch.rejected):
@@ -91,12 +90,18 @@ async def post(request: Request) -> Answer | None:
     environ = request.environ
     proto = environ["wsgi.url_scheme"], environ.get(_PROTO)
     try:
-        recorded = await asyncio.wrap_future(LANE.submit(batch))
-    except Exception as error:  # noqa: BLE001 - it is logged, and told apart, there
-        return _worded(answers.failed(error, path=environ["PATH_INFO"]), proto)
-    if recorded.refused:
-        return _worded(answers.taken(recorded.refused), proto)
-    return _taken(proto)
+        recorded = LANE.submit(batch)
+    except LaneFull as full:
+        return _worded(answers.failed(full, path=environ["PATH_INFO"]), proto)
+
+    def answer() -> Answer:
+        error = recorded.exception()
+        if isinstance(error, Exception):
+            return _worded(answers.failed(error, path=environ["PATH_INFO"]), proto)
+        refused = recorded.result().refused
+        return _worded(answers.taken(refused), proto) if refused else _taken(proto)
+
+    return Later(recorded, answer)
 
 
 def _read(request: Request) -> Batch | None:

@@ -1,5 +1,6 @@
-"""A fixed number of threads with a bounded queue before them."""
+"""A fixed number of threads with a bounded queue before them, and what they tell."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -74,3 +75,30 @@ class Pool:
             finally:
                 with self._lock:
                     self._open -= 1
+
+
+class Teller:
+    """Tells an event loop what threads have finished: all of it at one wake.
+
+    A wake costs a system call and a turn of the loop, whatever it brings.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing to tell."""
+        self._lock = threading.Lock()
+        self._told: list[tuple[asyncio.Future[int], int]] = []
+
+    def tell(self, done: asyncio.Future[int], result: int) -> None:
+        """Complete the future, in its loop; from any thread."""
+        with self._lock:
+            is_first = not self._told
+            self._told.append((done, result))
+        if is_first:
+            done.get_loop().call_soon_threadsafe(self._pass_on)
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            told, self._told = self._told, []
+        for done, result in told:
+            if not done.done():  # cancelled, with its request
+                done.set_result(result)

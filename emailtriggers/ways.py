@@ -65,7 +65,7 @@ def handler(method: str, path: str) -> Handler | None:
     return None
 
 
-async def healthz(_request: Request) -> Answer:
+def healthz(_request: Request) -> Answer:
     """Answer that this process serves, however busy its threads are."""
     return ALIVE
 

@@ -73,7 +73,7 @@ def told(environ):
     return {**seen, "body": len(body), "start": body[:20].decode("latin-1")}
 
 
-async def in_loop(request):
+def in_loop(request):
     """Answer in the loop: let those who block go on, or tell what was asked."""
     if request.environ["PATH_INFO"] == "/release":
         _released.set()

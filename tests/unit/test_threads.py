@@ -1,10 +1,11 @@
 """The pool's bounds, with threads of its own."""
 
+import asyncio
 import threading
 
 import pytest
 
-from emailtriggers.threads import Pool
+from emailtriggers.threads import Pool, Teller
 
 PATIENCE_S = 20
 
@@ -102,3 +103,45 @@ def test_closing_does_not_wait_for_ever(blocking):
     assert pool.take(blocking)
     blocking.wait_until_running(1)
     assert not pool.close(patience_s=0.01)
+
+
+def test_what_threads_tell_reaches_the_loop_all_of_it_even_what_nobody_awaits():
+    async def told_by_threads():
+        loop, teller = asyncio.get_running_loop(), Teller()
+        waiting = [loop.create_future() for _ in range(2000)]
+        for gone in waiting[::7]:
+            gone.cancel()
+        threads = [
+            threading.Thread(
+                target=lambda part: [teller.tell(f, n) for n, f in part],
+                args=[list(enumerate(waiting))[start::4]],
+            )
+            for start in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        results = await asyncio.wait_for(
+            asyncio.gather(*waiting, return_exceptions=True), 30
+        )
+        for thread in threads:
+            thread.join()
+        return results
+
+    results = asyncio.run(told_by_threads())
+    assert [r for n, r in enumerate(results) if n % 7] == [
+        n for n in range(2000) if n % 7
+    ]
+
+
+def test_one_wake_tells_all():
+    async def told_before_the_loop_has_its_turn():
+        loop, teller = asyncio.get_running_loop(), Teller()
+        wakes = []
+        real = loop.call_soon_threadsafe
+        loop.call_soon_threadsafe = lambda *a: wakes.append(a) or real(*a)
+        waiting = [loop.create_future() for _ in range(3)]
+        for number, done in enumerate(waiting):
+            teller.tell(done, number)
+        return len(wakes), await asyncio.gather(*waiting)
+
+    assert asyncio.run(told_before_the_loop_has_its_turn()) == (1, [0, 1, 2])

@@ -1,6 +1,5 @@
 """What the door is told: how much is read where, and how refusals are worded."""
 
-import asyncio
 import json
 import re
 
@@ -72,7 +71,7 @@ def test_people_are_told_in_plain_words():
 
 def test_the_loop_answers_for_health_as_the_view_does(rf):
     handler = ways.handler("GET", "/healthz")
-    answer = asyncio.run(handler(Request({}, b"", is_whole=True)))
+    answer = handler(Request({}, b"", is_whole=True))
     view = healthz(rf.get("/healthz"))
     assert (answer.status, answer.body) == (view.status_code, view.content)
     assert dict(answer.headers)["Content-Type"] == view["Content-Type"]
