@@ -19,7 +19,9 @@ T = TypeVar("T")
 shared.share()
 REGISTRY: Final = CollectorRegistry()
 QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
-LATE: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
+LATE: Final = (
+    0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 86400,
+)  # fmt: skip
 LANES: Final = ("transactional", "marketing")
 
 EVENTS: Final = Counter(

@@ -123,7 +123,7 @@ def pooler() -> Iterator[Finding]:
             "pooler",
             "One is between (such as PgBouncer), and statements are prepared by name.",
             "In session mode that is right. In transaction mode it needs PgBouncer "
-            "1.21 or later with max_prepared_statements; else switch preparing off.",
+            "1.21 or later with max_prepared_statements; else use session mode.",
         )
 
 

@@ -1,5 +1,6 @@
 """The supervisor of the clusters, against real processes that are really killed."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from django_q.models import OrmQ
 
 from campaigns.models import ClusterBeat, IngestState
 from campaigns.queue import send
+from tests.e2e.product import free_port
 
 pytestmark = pytest.mark.crash
 
@@ -123,6 +125,51 @@ def test_work_goes_on_after_a_part_is_killed(cluster, part):
     assert cluster.process.poll() is None
     assert cluster.stop() == 0
     assert cluster.members() == []
+
+
+def test_a_host_without_a_web_process_serves_what_its_clusters_counted(
+    database_url, tmp_path
+):
+    IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
+    made = Cluster(database_url, tmp_path / "var")
+    port = free_port()
+    made.environment |= {"METRICS_PORT": str(port), "METRICS_TOKEN": "token"}
+    try:
+        made.start()
+        work_goes_on()
+
+        def counted():
+            at = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            at.request("GET", "/metrics", headers={"Authorization": "Bearer token"})
+            answer = at.getresponse()
+            text = answer.read().decode()
+            at.close()
+            return answer.status == 200 and "emailtriggers_webhook_lag_seconds" in text
+
+        wait_for(counted)
+        other = Cluster(database_url, tmp_path / "other")
+        other.environment |= {"METRICS_PORT": str(port)}
+        refused = other.open(stderr=subprocess.PIPE, text=True)
+        _, said = refused.communicate(timeout=WITHIN_S)
+        assert (refused.returncode, "METRICS_PORT" in said) == (1, True)
+    finally:
+        made.stop()
+        for process in made.members():
+            process.kill()
+
+
+def restarts():
+    return ClusterBeat.objects.get(name=BEAT).restarts
+
+
+def test_a_restart_is_counted_and_a_start_is_not(cluster):
+    work_goes_on()
+    assert restarts() == 0
+    (main,) = cluster.part("main")
+    main.kill()
+    wait_for(lambda: restarts() == 1)
+    work_goes_on()
+    assert restarts() == 1
 
 
 def test_a_second_supervisor_of_the_same_folder_is_refused(cluster):

@@ -1,0 +1,206 @@
+"""What ops/ holds is read by the tools that it is for, and keeps its promises."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from emailtriggers.settings import SECRETS
+from emailtriggers.variables import WORDS
+
+ROOT = Path(__file__).parents[2]
+OPS = ROOT / "ops"
+UNITS = ("emailtriggers-web", "emailtriggers-cluster")
+EXPOSURE = 20  # systemd's own figure, of 100; a unit without hardening has 96
+FOLDERS = {"/opt/emailtriggers/current/.venv/bin/python": sys.executable}
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+def run(*command, **more):
+    """Run a tool; return (exit code, what it said). Without the tool: a skip."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+        **more,
+    )
+    return done.returncode, done.stdout
+
+
+def is_variable(name):
+    """Return whether the product reads a variable of that name, or a file for it."""
+    base = name.removesuffix("_FILE")
+    return name in WORDS or (name != base and base in SECRETS)
+
+
+# --- the image -----------------------------------------------------------------
+
+DOCKERFILE = (OPS / "Dockerfile").read_text()
+
+
+def test_the_dockerfile_pleases_its_linter():
+    assert run(str(HADOLINT), "--no-color", str(OPS / "Dockerfile")) == (0, "")
+
+
+def test_the_image_runs_without_root_and_holds_no_secret():
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["10001"]
+    assert "HEALTHCHECK" in last
+    assert not re.search(r"^ARG ", DOCKERFILE, re.MULTILINE)
+    kept = re.findall(r"^(?:ENV|    )\s*([A-Z_]+)=", last, re.MULTILINE)
+    assert {"VAR_DIR", "STATIC_ROOT"} <= set(kept)
+    assert not set(kept) & set(SECRETS)
+    ours = {k for k in kept if not k.startswith(("PYTHON", "PATH"))}
+    assert {k for k in ours if not is_variable(k)} == set()
+
+
+def test_only_what_is_copied_goes_to_the_builder():
+    first, *rest = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert first == "*"
+    allowed = {line[1:] for line in rest if line.startswith("!")}
+    copied = set(re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE))
+    assert allowed == copied
+    assert [name for name in allowed if not (ROOT / name).exists()] == []
+
+
+def test_the_embedded_database_left_out_is_named_as_it_is_required():
+    (left_out,) = re.findall(r"grep -v '(\^[^']+)'", DOCKERFILE)
+    required = (ROOT / "requirements.txt").read_text()
+    assert len(re.findall(left_out, required, re.MULTILINE)) == 1
+
+
+# --- compose -------------------------------------------------------------------
+
+COMPOSE = yaml.safe_load((OPS / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+OURS = ("migrate", "web", "cluster")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_process_of_ours_is_confined(name):
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert service["command"][0] in get_commands()
+    assert int(service["stop_grace_period"].removesuffix("s")) >= 45
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_speaks_of_exists(name):
+    service = SERVICES[name]
+    assert set(service.get("secrets", ())) <= COMPOSE["secrets"].keys()
+    assert set(service["networks"]) <= COMPOSE["networks"].keys()
+    assert set(service.get("depends_on", ())) <= SERVICES.keys()
+    named = [v.partition(":")[0] for v in service.get("volumes", ())]
+    assert {v for v in named if v[0] != "."} <= COMPOSE["volumes"].keys()
+    assert all((OPS / v).exists() for v in named if v[0] == ".")
+    waited = [SERVICES[other] for other in service.get("depends_on", ())]
+    assert all("healthcheck" in other or other["image"] in IMAGES for other in waited)
+
+
+IMAGES = {SERVICES["web"]["image"]}  # has its own healthcheck
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_secrets_are_files_and_never_words(name):
+    service = SERVICES[name]
+    environment = service.get("environment", {})
+    assert not set(environment) & set(SECRETS)
+    files = {k: v for k, v in environment.items() if k.endswith("_FILE")}
+    given = {f"/run/secrets/{secret}" for secret in service.get("secrets", ())}
+    assert set(files.values()) == given
+    if name in OURS:
+        assert {k for k in environment if not is_variable(k)} == set()
+
+
+def test_only_the_proxy_is_to_be_reached_and_the_database_goes_nowhere():
+    assert [n for n, s in SERVICES.items() if "ports" in s] == ["proxy"]
+    assert SERVICES["database"]["networks"] == ["inside"]
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_the_checks_see_what_is_wrong(monkeypatch):
+    bad = {**SERVICES["web"], "environment": {"SECRET_KEY": "x"}, "read_only": False}
+    monkeypatch.setitem(SERVICES, "web", bad)
+    with pytest.raises(AssertionError):
+        test_secrets_are_files_and_never_words("web")
+    with pytest.raises(AssertionError):
+        test_each_process_of_ours_is_confined("web")
+
+
+# --- systemd, Procfile ----------------------------------------------------------
+
+
+@pytest.fixture
+def units(tmp_path):
+    """The units as installed on this machine: the same, with an interpreter of ours."""
+    for name in UNITS:
+        text = (OPS / "systemd" / f"{name}.service").read_text()
+        for there, here in FOLDERS.items():
+            text = text.replace(there, here)
+        (tmp_path / f"{name}.service").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_reads_the_unit_without_a_complaint(units, name):
+    code, said = run("systemd-analyze", "verify", str(units / f"{name}.service"))
+    ours = [line for line in said.splitlines() if name in line]
+    assert (code, ours) == (0, [])
+
+
+def test_systemd_complains_of_what_is_wrong(units):
+    unit = units / f"{UNITS[0]}.service"
+    unit.write_text(unit.read_text().replace("KillMode=mixed", "KillMode=mxied"))
+    _, said = run("systemd-analyze", "verify", str(unit))
+    assert "mxied" in said
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_is_confined_by_systemds_own_measure(units, name):
+    code, said = run(
+        "systemd-analyze", "security", "--offline=yes", "--no-pager",
+        f"--threshold={EXPOSURE}", str(units / f"{name}.service"),
+    )  # fmt: skip
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_unit_stops_the_main_process_alone_and_reads_secrets_from_files(name):
+    text = (OPS / "systemd" / f"{name}.service").read_text()
+    settings = [line.partition("=")[::2] for line in text.splitlines() if "=" in line]
+    values = dict(settings)
+    assert values["KillMode"] == "mixed"
+    assert int(values["TimeoutStopSec"]) >= 45
+    assert values["ExecStart"].split()[-1] in get_commands()
+    given = [v.partition("=")[::2] for k, v in settings if k == "Environment"]
+    ours = [(k, v) for k, v in given if not k.startswith("PYTHON")]
+    assert [k for k, _ in ours if not is_variable(k)] == []
+    loaded = {v.partition(":")[0] for k, v in settings if k == "LoadCredential"}
+    files = {v.removeprefix("%d/") for k, v in ours if k.endswith("_FILE")}
+    assert loaded == files
+    assert not {k for k, _ in ours} & set(SECRETS)
+
+
+def test_the_procfile_names_commands():
+    lines = (OPS / "Procfile").read_text().splitlines()
+    commands = [line.partition(": python manage.py ")[2] for line in lines]
+    assert set(commands) <= get_commands().keys()
+    assert {"web", "cluster", "migrate"} == set(commands)
