@@ -9,6 +9,7 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -20,6 +21,9 @@ CLIENTS: Final = 16
 BATCH: Final = 10  # events a request, as SDKs gather them
 SIGNED_UP_EVERY: Final = 4  # a mail for each of these: 200 events/s are 50 mails/s
 VIEWED_EVERY: Final = 20  # a journey that waits for an hour
+AGAIN_S: Final = 5.0  # longer than a sample's shortest cooldown, at a demo's speed
+
+Event = Callable[[int, datetime], dict[str, object]]
 
 
 @dataclass
@@ -31,6 +35,10 @@ class Ledger:
     refused: list[str] = field(default_factory=list)
     retries: int = 0
     signed_up: dict[str, datetime] = field(default_factory=dict)  # address: first try
+    # By batch: when it was first posted, and when it was first acknowledged.
+    posted_at: dict[int, datetime] = field(default_factory=dict)
+    acknowledged_at: dict[int, datetime] = field(default_factory=dict)
+    repeated: int = 0  # batches posted once more though they were acknowledged
     took_s: float = 0.0  # from the first post to the last answer
 
     def joined(self, other: "Ledger") -> "Ledger":
@@ -41,6 +49,9 @@ class Ledger:
             refused=self.refused + other.refused,
             retries=self.retries + other.retries,
             signed_up=self.signed_up | other.signed_up,
+            posted_at=self.posted_at | other.posted_at,
+            acknowledged_at=self.acknowledged_at | other.acknowledged_at,
+            repeated=self.repeated + other.repeated,
             took_s=self.took_s + other.took_s,
         )
 
@@ -49,10 +60,24 @@ class Load:
     """`CLIENTS` threads that post `rate` events a second, `total` of them."""
 
     def __init__(
-        self, *, port: int, key: str, name: str, total: int, rate: float = 200.0
+        self,
+        *,
+        port: int,
+        key: str,
+        name: str,
+        total: int,
+        rate: float = 200.0,
+        event: Event | None = None,
+        again_every: int = 0,
     ) -> None:
-        """Aim at the product's port; `name` begins every messageId."""
+        """Aim at the product's port; `name` begins every messageId.
+
+        `event` makes the events, given number and time. Of `again_every` batches
+        one is posted once more, `AGAIN_S` seconds after it was acknowledged.
+        """
         self.ledger = Ledger()
+        self._event = event or self._own_event
+        self._again_every = again_every
         self._name = name
         self._port = port
         self._rate = rate
@@ -96,6 +121,9 @@ class Load:
             due = self._began + number * BATCH / self._rate
             time.sleep(max(0.0, due - time.monotonic()))
             connection = self._post(number, connection)
+            if self._again_every and number % self._again_every == 0:
+                time.sleep(AGAIN_S)
+                connection = self._post(number, connection)
         if connection is not None:
             connection.close()
 
@@ -103,7 +131,7 @@ class Load:
         with self._lock:
             return next(self._batches, None)
 
-    def _event(self, number: int) -> dict[str, object]:
+    def _own_event(self, number: int, _at: datetime) -> dict[str, object]:
         step = number % VIEWED_EVERY
         person = number - number % SIGNED_UP_EVERY
         event: dict[str, object] = {
@@ -126,7 +154,9 @@ class Load:
         """Post a batch until it is acknowledged; return the connection to go on with."""
         numbers = range(number * BATCH, (number + 1) * BATCH)
         message_ids = {self._message_id(n) for n in numbers}
-        body = json.dumps({"batch": [self._event(n) for n in numbers]})
+        with self._lock:
+            at = self.ledger.posted_at.setdefault(number, utc_now())
+        body = json.dumps({"batch": [self._event(n, at) for n in numbers]})
         tried = {self._email(n): utc_now() for n in numbers if n % SIGNED_UP_EVERY == 0}
         with self._lock:
             self.ledger.signed_up |= tried
@@ -135,6 +165,8 @@ class Load:
             status, answer, connection = self._try(body, connection)
             if status == 200 and json.loads(answer) == {"success": True}:
                 with self._lock:
+                    self.ledger.repeated += number in self.ledger.acknowledged_at
+                    self.ledger.acknowledged_at.setdefault(number, utc_now())
                     self.ledger.acknowledged |= message_ids
                 return connection
             if 200 <= status < 500:

@@ -1,0 +1,75 @@
+"""`make drill`: start the product, strike at it under load, say what came of it."""
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from drill.plan import Plan, Sabotage, full, sabotaged
+from drill.report import table, write
+from drill.run import run
+from drill.site import SETTINGS, Site
+from tests.e2e.product import ROOT
+
+RESULTS: Final = ROOT / "bench" / "results" / "drill.json"
+STALE_S: Final = 12
+# Leases that end within seconds; the calls must end 10 s before them.
+DISTURBED: Final = {
+    "DJANGO_SETTINGS_MODULE": SETTINGS,
+    "POST_DEADLINE_S": "3",
+    "LEASE_S": "13",
+}
+
+
+def main() -> int:
+    """Return 0 if every promise was kept, else 1."""
+    plan = chosen()
+    what = f", without its guard {plan.sabotage!r}" if plan.sabotage else ""
+    _say(f"drill of {plan.seconds:.0f} s, DRILL_SEED={plan.seed}{what}")
+    _say(f"  {len(plan.strikes)} strikes planned, {plan.rate:.0f} events/s")
+    folder = Path(tempfile.mkdtemp(prefix="drill-"))
+    site = site_for(plan, folder)
+    try:
+        site.start()
+        outcome = run(plan, site, name="drill")
+    finally:
+        site.end()
+    _say(table(outcome))
+    if plan.sabotage is None:
+        write(outcome, RESULTS)
+    if outcome.breaches:
+        _say(f"The data and logs are kept in {folder}.")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def chosen() -> Plan:
+    """Return the plan that the environment asks for."""
+    seed = int(os.environ.get("DRILL_SEED") or secrets.randbelow(1_000_000))
+    if name := os.environ.get("SABOTAGE"):
+        return sabotaged(seed, Sabotage(name))
+    return full(seed, seconds=float(os.environ.get("DRILL_SECONDS") or 120))
+
+
+def site_for(plan: Plan, folder: Path) -> Site:
+    """Return the site, not started: the product's own settings unless sabotaged."""
+    settings = {"DEMO_SPEED": str(plan.speed), "CLUSTER_STALE_S": str(STALE_S)}
+    if plan.sabotage is not None or plan.lost:
+        settings |= DISTURBED
+    for name in ("PORT", "INBOX_PORT"):
+        if name in os.environ:
+            settings[name] = os.environ[name]
+    return Site(folder, **settings)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
