@@ -13,7 +13,8 @@ class CampaignsConfig(AppConfig):
     verbose_name = "Campaigns"
 
     def ready(self) -> None:
-        """Register the system checks; in a cluster, load what its workers will run."""
+        """Register checks; in a cluster, load what its workers will run."""
         import_module("campaigns.checks")
+        import_module("campaigns.deciding.incarnation").watch()
         if settings.IN_CLUSTER:  # once, before it forks them
             import_module("campaigns.tasks")

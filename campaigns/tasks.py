@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from campaigns.deciding import address_key, clock
+from campaigns.deciding import address_key, clock, incarnation
 from campaigns.dispatch import drain as dispatch
 from campaigns.dispatch import housekeeping as house
 from campaigns.feedback import apply as feedback
@@ -24,6 +24,7 @@ def canary(name: str, n: int) -> None:
 
 def drain_mail() -> None:
     """Advance what is due and send what is queued, for two seconds at most."""
+    incarnation.confirm()
     address_key.confirm()
     if names := demo_data.confirm():
         logger.warning("%s", demo_data.paused(names))
@@ -32,6 +33,7 @@ def drain_mail() -> None:
 
 def apply_feedback() -> None:
     """Apply stored webhooks, for two seconds at most."""
+    incarnation.confirm()
     address_key.confirm()
     feedback.drain()
 

@@ -290,6 +290,9 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured(
         "DATABASE_URL must name a PostgreSQL, like postgresql://user:password@host/name."
     )
+# Whether a replica that takes over has all that was committed: only with synchronous
+# replication. Otherwise its new timeline is treated like a restored backup.
+TRUST_FAILOVER = boolean(env, "TRUST_FAILOVER", default=False)
 DATABASES["default"] |= {
     "CONN_MAX_AGE": None,  # one connection a thread, kept
     "CONN_HEALTH_CHECKS": True,

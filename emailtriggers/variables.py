@@ -60,6 +60,12 @@ WORDS: Final[Mapping[str, Words]] = {
         "the embedded one",
         "postgresql://",
     ),
+    "TRUST_FAILOVER": Words(
+        "a replica that takes over is believed to have all that was committed, which "
+        "only synchronous replication guarantees; otherwise nothing is sent until "
+        "`manage.py after_restore` has run",
+        BOTH,
+    ),
     "SECRET_KEY": Words(
         "needed with `DATABASE_URL`; sign-in sessions, and the keys below if they are "
         "unset",

@@ -6,7 +6,7 @@ wraps it (psycopg.pq), within the transaction that Django began; psycopg still
 reads the results, waits and makes the errors.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -91,11 +91,24 @@ def run_all(calls: Sequence[Call], *, commit: bool = False) -> list[Result]:
         return _session().run(calls, commit=commit)
 
 
+def greet(look: Callable[[Callable[[str], list[Row]]], None]) -> None:
+    """Have `look` called with each new connection's `run`, before any other statement.
+
+    What it raises comes out of run_all, and the next call asks it again.
+    """
+    if look not in _greetings:
+        _greetings.append(look)
+
+
 def _session() -> "_Session":
     raw = connection.connection
     found = _sessions.get(raw)
     if found is None:
         found = _sessions[raw] = _Session(raw)
+    if not found.is_known:
+        for look in _greetings:
+            look(found.ask)
+        found.is_known = True
     return found
 
 
@@ -103,12 +116,17 @@ class _Session:
     """What is prepared on one connection."""
 
     def __init__(self, raw: "psycopg.Connection[Row]") -> None:
+        self.is_known = False  # whether those who greet it had nothing against it
         self._raw = raw
         self._prepared: set[bytes] = set()
         cursor = psycopg.Cursor(raw)
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
         self._transformer = Transformer(cursor)
+
+    def ask(self, name: str) -> list[Row]:
+        """Run campaigns/sql/<name>.sql, without parameters."""
+        return self.run([Call(name, {})], commit=False)[0].rows
 
     def run(self, calls: Sequence[Call], *, commit: bool) -> list[Result]:
         pgconn = self._raw.pgconn
@@ -182,6 +200,7 @@ class _Session:
         return Result(self._transformer.load_rows(0, result.ntuples, tuple), count)
 
 
+_greetings: list[Callable[[Callable[[str], list[Row]]], None]] = []
 _sessions: "WeakKeyDictionary[psycopg.Connection[Row], _Session]" = WeakKeyDictionary()
 
 

@@ -41,6 +41,7 @@ class IngestState(models.Model):
     `address_key` is a fingerprint of the key that addresses are hashed with, ""
     until it was first used: campaigns.deciding.address_key. `from_demo` says that
     the simulator stood in for the provider: campaigns.journeys.demo_data.
+    `incarnation` tells the database from its backups: campaigns.deciding.incarnation.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
@@ -49,6 +50,9 @@ class IngestState(models.Model):
     rotated_at = models.DateTimeField()
     address_key = models.CharField(max_length=64, default="", blank=True)
     from_demo = models.BooleanField(default=False)
+    incarnation = models.CharField(
+        max_length=120, default="", db_default="", blank=True
+    )
 
     class Meta:
         constraints = [

@@ -38,6 +38,7 @@ MAILS: Final[Mapping[str, str]] = {
     "restarted": "the wait began anew",
     "too_many_attempts": "every attempt failed",
     "no_answer": "nobody knows whether the provider took it",
+    "restored": "the database was restored, and it may have left before",
     "not_reached": "the provider could not be reached",
     "invalid": "the provider refused the mail",
     "discarded": "somebody discarded it",

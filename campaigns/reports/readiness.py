@@ -9,7 +9,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from campaigns.deciding import address_key, rulesets
+from campaigns.deciding import address_key, incarnation, rulesets
 from campaigns.models import ClusterBeat
 
 ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
@@ -21,7 +21,7 @@ _complained = False  # that the database is ill; once, until it is well again
 
 
 def reasons() -> dict[str, str]:
-    """Return what is wrong, by part: database, migrations, address key, cluster <name>.
+    """Return what is wrong, by part: database, migrations, restored, and so on.
 
     Empty when all is well. A part is not looked at while one before it is ill.
     Anybody may ask, so no address, user or error text is among them.
@@ -31,7 +31,7 @@ def reasons() -> dict[str, str]:
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        found = _migrations() or _address_key() or dead_clusters()
+        found = _migrations() or _restored() or _address_key() or dead_clusters()
     except (DatabaseError, InterfaceError) as error:
         connection.close()
         if not _complained:
@@ -76,6 +76,14 @@ def _migrations() -> dict[str, str]:
         "migrations": f"{len(missing)} are not applied, first {missing[0]}. "
         "Run: python manage.py migrate"
     }
+
+
+def _restored() -> dict[str, str]:
+    try:
+        incarnation.confirm()
+    except incarnation.Restored as restored:
+        return {"restored": str(restored)}
+    return {}
 
 
 def _address_key() -> dict[str, str]:

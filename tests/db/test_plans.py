@@ -71,6 +71,7 @@ VALUES = {
     "expired_leases": {"limit": 100},
     "feedback_due": {"now": NOW},
     "finish_webhook_batch": {"now": NOW, "error": "", "summary": "{}", "id": 1},
+    "incarnation": {},
     "insert_attempts": {
         "now": NOW, "id": UUIDS, "message_id": IDS, "number": each(1),
         "provider_id": each(1),
@@ -152,6 +153,8 @@ VALUES = {
     "return_tokens": {"unused": 3, "provider": 1},
     "roots": {"ids": IDS},
     "ruleset_number": {},
+    "skip_ids": {"skip": 1000},
+    "skip_rows": {"skip": 1000},
     "suppress": {
         "now": NOW, "address_hash": HASHES, "address": ["", ""],
         "topic_id": [None, None], "reason": ["manual"] * 2, "origin": ["", ""],

@@ -72,6 +72,11 @@ class Product:
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self.url = settings.get("DATABASE_URL") or embedded.url(self.var / "postgres")
+
+    def use(self, url: str) -> None:
+        """Have the next start use another database."""
+        self.url = self.environment["DATABASE_URL"] = url
 
     # --- start and stop -----------------------------------------------------
 
@@ -177,8 +182,9 @@ class Product:
 
     def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query on its database."""
-        url = embedded.url(self.var / "postgres")
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(
+            self.url, autocommit=True, connect_timeout=5
+        ) as connection:
             return connection.execute(query, values or None).fetchall()
 
     def manage(self, *command: str) -> "subprocess.CompletedProcess[str]":

@@ -2,17 +2,24 @@
 
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 
-from campaigns.deciding import server_version
+from campaigns.deciding import incarnation, server_version
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.management.supervisor import Supervisor
 from campaigns.watching import server
+
+REFUSED: Final = (
+    AddressKeyChanged,
+    incarnation.Restored,
+    server_version.ServerTooOld,
+)
 
 
 class Command(BaseCommand):
@@ -76,8 +83,9 @@ def _check_database() -> None:
     """Refuse a wrong key or an old server. A database that is away is waited for."""
     try:
         server_version.confirm()
+        incarnation.confirm()
         confirm()
-    except (AddressKeyChanged, server_version.ServerTooOld) as refused:
+    except REFUSED as refused:
         raise CommandError(str(refused)) from None
     except (*AWAY, ProgrammingError):
         distrust_connection()  # each task looks again before it works

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
-from campaigns.deciding import server_version
+from campaigns.deciding import incarnation, server_version
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.domain.states import RuleStatus
 from campaigns.journeys import demo_data
@@ -33,6 +33,7 @@ REFUSED: Final = (
     PostgresBroken,
     server_version.ServerTooOld,
     AddressKeyChanged,
+    incarnation.Restored,
 )
 READY_S: Final = 30.0
 EVENT: Final = (
@@ -87,6 +88,7 @@ class Command(BaseCommand):
         server_version.confirm()
         if readiness.unapplied():
             call_command("migrate", verbosity=0, interactive=False)
+        incarnation.confirm()
         confirm()
         paused = demo_data.confirm()
         for name in settings.CLUSTERS:
