@@ -7,6 +7,7 @@ database of its own on it) and removed at its end.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -76,6 +77,14 @@ def pytest_runtest_makereport(
 def pytest_unconfigure() -> None:
     """Stop what this process started."""
     _server.stop()
+
+
+@pytest.fixture(autouse=True)
+def lane_ends() -> Generator[None, None, None]:
+    """No thread of the lane, and no connection of its own, outlives a test."""
+    yield
+    module = sys.modules.get("campaigns.ingest.lane")
+    assert module is None or module.LANE.close(patience_s=30)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from django.utils import timezone
 
 from campaigns.deciding import clock, marks, rulesets
 from campaigns.ingest import partitions
-from campaigns.ingest.lane import LANE
 from campaigns.models import IngestState
 from tests.db.big_tables import big_database, leading_to
 from tests.db.plans import Tables
@@ -22,13 +21,6 @@ def fresh_ruleset(request):
         kind = request.node.get_closest_marker("django_db").kwargs
         request.getfixturevalue("transactional_db" if kind.get("transaction") else "db")
         IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
-
-
-@pytest.fixture(autouse=True)
-def lane_ends():
-    """No thread of ours, and no connection of its own, outlives a test."""
-    yield
-    assert LANE.close(patience_s=30)
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from emailtriggers.door import Answer, Door, Ways
+from emailtriggers.door import Answer, Door, Later, Ways
 from emailtriggers.threads import Pool
 from tests.e2e.product import free_port, wait_for
 
@@ -26,7 +27,9 @@ TOLD = ("HTTP_", "CONTENT_", "SERVER_", "REMOTE_", "REQUEST_", "PATH_", "QUERY_"
 PART = b"x" * 50_000
 PARTS = 40
 JSON = [("Content-Type", "application/json")]
+IN_LOOP = ("/release", "/closed", "/loop", "/later", "/later-fails", "/declined")
 
+_elsewhere = ThreadPoolExecutor(2)
 _released = threading.Event()
 _closed = threading.Event()
 
@@ -77,19 +80,34 @@ def in_loop(request):
     """Answer in the loop: let those who block go on, or tell what was asked."""
     if request.environ["PATH_INFO"] == "/release":
         _released.set()
+    if request.environ["PATH_INFO"] == "/declined":
+        return None
+    if request.environ["PATH_INFO"] in ("/later", "/later-fails"):
+        return later(request.environ["PATH_INFO"])
     if request.environ["PATH_INFO"] == "/closed":
         return Answer(200, JSON, json.dumps(_closed.is_set()).encode())
     seen = told({**request.environ, "wsgi.input": io.BytesIO(request.body)})
     return Answer(200, JSON, json.dumps(seen).encode())
 
 
+def later(path):
+    """Answer from a thread of its own, or fail to."""
+    thread = _elsewhere.submit(threading.get_ident)
+
+    def answer():
+        if path == "/later-fails":
+            raise RuntimeError("on purpose")
+        same = threading.get_ident() == thread.result()
+        return Answer(200, JSON, json.dumps(same).encode())
+
+    return Later(thread, answer)
+
+
 door = Door(
     application,
     Ways(
         body_limit=lambda path: 0 if path == "/unread" else LIMIT,
-        handler=lambda _method, path: (
-            in_loop if path in ("/release", "/closed", "/loop") else None
-        ),
+        handler=lambda _method, path: in_loop if path in IN_LOOP else None,
         refuse=lambda why, _environ: Answer(
             {"busy": 503, "slow": 408}[why.value], JSON, b"{}"
         ),

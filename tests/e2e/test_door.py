@@ -184,6 +184,19 @@ def test_a_body_is_answered_in_a_thread_or_in_the_loop(path, door):
     assert (json.loads(body)["body"], json.loads(body)["start"]) == (5, "hello")
 
 
+def test_an_answer_that_is_known_later_is_sent_by_another_thread(door):
+    answers = [answer(door.ask(get(b"/later"))) for _ in range(20)]
+    assert {status for status, _, _ in answers} == {200}
+    assert answer(door.ask(get(b"/later-fails")))[0] == 500
+    assert answer(door.ask(get(b"/later")))[0] == 200
+
+
+def test_what_the_loop_declines_is_answered_in_a_thread(door):
+    _, lines, body = answer(door.ask(post(b"/declined", b"hello")))
+    assert json.loads(body)["body"] == 5
+    assert "set-cookie: a=1" in lines  # as only the application does
+
+
 TOO_LONG = {
     "announced": (post(b"/echo", length=LIMIT + 1), 0),
     "by-far": (post(b"/echo", b"x" * 100, length=10**12), 0),

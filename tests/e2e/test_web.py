@@ -16,14 +16,19 @@ import psycopg
 import pytest
 from django.db import connection
 
-from campaigns.models import Event, WebhookEndpoint
+from campaigns.deciding.rulesets import RULESET_LOCK
+from campaigns.domain.events import Trust
+from campaigns.models import Event, Source, SourceKey, WebhookEndpoint
+from campaigns.receive.auth import hash_key
+from tests.api_rows import KEY, PUBLIC_KEY, ROWS
 from tests.e2e.edge import ROOT, answer, drain
-from tests.e2e.live import write_key
+from tests.e2e.live import fresh_start, write_key
 from tests.e2e.product import free_port, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS, QUEUE, BODY_S = 2, 2, 2
+JSON = "Content-Type: application/json"
 HEAD = "{} {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 
 
@@ -132,7 +137,7 @@ def test_events_pages_and_files_are_served_by_few_connections(shop, site):
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' "
             "AND datname = current_database()"
         )
-        assert 1 <= cursor.fetchone()[0] <= THREADS
+        assert 1 <= cursor.fetchone()[0] <= THREADS + 1  # and the lane's
 
 
 def test_health_is_answered_while_all_threads_are_busy_and_no_ack_is_lost(shop, site):
@@ -204,6 +209,70 @@ def test_a_body_that_is_too_long_is_refused_as_ever(shop, site):
     ).slug
     hook = site.ask("POST", f"/webhooks/sendgrid/{slug}", length=10**8)
     assert (hook[0], json.loads(hook[2])["reason"]) == (413, "body_too_large")
+
+
+@contextmanager
+def decisions_held():
+    """Let every event wait for its commit until the end of the block."""
+    parameters = connection.get_connection_params() | {"cursor_factory": None}
+    with psycopg.connect(**parameters) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [RULESET_LOCK])
+        yield
+
+
+def test_a_stop_answers_those_who_wait_for_a_commit(shop, site):
+    assert site.ask("POST", "/v1/track", body=event(0), headers=shop)[0] == 200
+    with ExitStack() as stack:
+        with decisions_held():
+            sent = [
+                stack.enter_context(
+                    closing(
+                        site.send(
+                            "POST", "/v1/track", body=event(n), headers=[*shop, JSON]
+                        )
+                    )
+                )
+                for n in range(1, 9)
+            ]
+            wait_for(waiting, "the first of them is being committed")
+            site.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: not accepts(site), "no more is taken")
+        answers = [answer(drain(to)) for to in sent]
+    acknowledged = [a[0] for a in answers].count(200)
+    assert acknowledged >= 1
+    assert {a[0] for a in answers} <= {200, 503}
+    assert Event.objects.count() == 1 + acknowledged
+    assert site.process.wait(30) == 0
+    assert "Traceback" not in site.log.read_text()
+
+
+def test_nobody_can_tell_by_which_way_an_answer_came(transactional_db, site):
+    Event.objects.all().delete()
+    fresh_start()
+    for key, trust in ((KEY, Trust.SECRET), (PUBLIC_KEY, Trust.PUBLIC)):
+        source = Source.objects.create(name=key, kind="segment", trust=trust)
+        SourceKey.objects.create(source=source, key_hash=hash_key(key), prefix=key[:4])
+    told = {}
+    for name, row in ROWS.items():
+        # What changes nothing for Django keeps the loop from answering.
+        ways = [(), (("Content-Encoding", "identity"),)]
+        if any(name == "Content-Encoding" for name, _ in row.headers):
+            ways = [()]
+        told[name] = [over_a_socket(site, row, extra) for extra in ways]
+    assert {n: a for n, a in told.items() if a[0] != a[-1]} == {}
+    assert {told[n][0][0] for n, row in ROWS.items() if row.in_loop} == {200}
+    assert site.process.poll() is None
+
+
+def over_a_socket(site, row, extra):
+    """Return (status, header lines, body) of a row, sent as it is."""
+    head = f"{row.method} {row.path} HTTP/1.1\r\nConnection: close\r\n"
+    for name, value in (*row.headers, *extra, ("Content-Length", len(row.body))):
+        head += f"{name}: {value}\r\n"
+    with closing(socket.create_connection(("127.0.0.1", site.port), 30)) as to:
+        to.sendall(f"{head}\r\n".encode() + row.body)
+        status, lines, body = answer(drain(to))
+    return status, [line for line in lines if not line.startswith("date:")], body
 
 
 def test_a_stop_answers_what_is_under_way(shop, site):
