@@ -1,4 +1,8 @@
-"""The mails and suppressions of the simulator: in memory, and appended to a file."""
+"""The mails and suppressions of the simulator: in memory, and appended to a file.
+
+All mails are in the file, and all hand-overs are counted; of the mails only the
+newest are in memory too.
+"""
 
 import json
 import re
@@ -20,6 +24,7 @@ DROPS: Final = {
     "invalid_emails": "Invalid",
 }
 MESSAGE_ARG: Final = "et_message"
+KEPT_MAILS: Final = 20_000  # in memory, so that a long run does not fill it
 _LINK: Final = re.compile(r"<([^<>\s]+)>")
 
 
@@ -171,6 +176,8 @@ class Store:
 
     def _take(self, mail: Mail) -> None:
         self._mails[mail.id] = mail
+        if len(self._mails) > KEPT_MAILS:
+            del self._mails[next(iter(self._mails))]
         args = mail.custom_args
         self._handed[args.get(MESSAGE_ARG) or json.dumps(args, sort_keys=True)] += 1
 
