@@ -19,9 +19,8 @@ from typing import Any, Final
 FORMATS: Final = ("auto", "json", "plain")
 # What callers may give as `extra`.
 FIELDS: Final = ("event_id", "journey_id", "message_id", "batch_id", "rule_id")
-ADDRESS: Final = re.compile(
-    r"[^\s<>\"'(),;:=\[\]{}|]+(?:@|%40)[^\s<>\"'(),;:=\[\]{}|]+"
-)
+# Rather too much than too little; bounded, so that no text takes long to search.
+ADDRESS: Final = re.compile(r"[^\s<>]{1,64}(?:@|%40)[^\s<>\"'(),;:\[\]{}|]{1,255}")
 SECRET: Final = re.compile(
     r"SG\.[\w.-]{8,}|(?i:bearer|basic) [\w.~+/=-]{8,}|(?<=://)[^\s/@]*:[^\s/@]*(?=@)"
 )

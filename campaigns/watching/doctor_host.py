@@ -15,6 +15,7 @@ from campaigns.watching.findings import Finding, error, good, warning
 
 LEAST_FREE: Final = 0.1
 LEAST_FREE_BYTES: Final = 2**30
+SHORTEST_TOKEN: Final = 20
 CACHE_KEY: Final = "doctor"
 
 
@@ -96,7 +97,14 @@ def cache() -> Iterator[Finding]:
 
 def metrics() -> Iterator[Finding]:
     """Tell whether anybody can watch."""
-    if settings.METRICS_TOKEN or settings.METRICS_NETWORKS:
+    token = settings.METRICS_TOKEN
+    if token and len(token) < SHORTEST_TOKEN:
+        yield warning(
+            "metrics",
+            f"METRICS_TOKEN has {len(token)} characters: it can be guessed.",
+            f"Take {SHORTEST_TOKEN} or more, such as `openssl rand -hex 24` prints.",
+        )
+    elif token or settings.METRICS_NETWORKS:
         yield good("metrics", "/metrics can be read.")
     elif settings.SIMULATED:
         yield good("metrics", "/metrics is off, as nobody needs it in a demo.")

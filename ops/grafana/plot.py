@@ -167,10 +167,11 @@ def main() -> None:
     parser.add_argument("prometheus", help="its address, http://host:port")
     parser.add_argument("picture", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--ago", type=float, default=0.0, help="minutes since its end")
     parser.add_argument("--interval", default="20s", help="for $__rate_interval")
     parser.add_argument("--panels", type=int, default=12, help="the first so many")
     chosen = parser.parse_args()
-    end = time.time()  # noqa: TID251 - the present is what is drawn
+    end = time.time() - chosen.ago * 60  # noqa: TID251 - the present is drawn
     start = end - chosen.minutes * 60
     board = json.loads(DASHBOARD.read_text("utf-8"))
     panels = [

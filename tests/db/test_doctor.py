@@ -122,7 +122,9 @@ def test_a_cache_that_is_away_is_found(settings):
 
 def test_a_deployment_that_nobody_watches_is_found(live):
     assert worst(doctor_host.metrics) == WARNING
-    live.METRICS_TOKEN = "token"
+    live.METRICS_TOKEN = "guess"
+    assert worst(doctor_host.metrics) == WARNING
+    live.METRICS_TOKEN = "t" * 40
     assert worst(doctor_host.metrics) == GOOD
     live.METRICS_TOKEN, live.SIMULATED = "", True
     assert worst(doctor_host.metrics) == GOOD

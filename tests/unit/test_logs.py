@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -102,6 +103,13 @@ def test_a_strange_path_is_not_written(path, shown):
     made = record("%s: %s", "Not Found", path)
     assert logs.StrangePaths().filter(made)
     assert as_json(made)["message"] == f"Not Found: {shown}"
+
+
+def test_a_long_line_is_searched_soon():
+    began = process_time()
+    logs.scrubbed("x" * 1_000_000)
+    # A tenth of that; by squares it would be hours.
+    assert process_time() - began < 10
 
 
 def test_what_is_harmless_stays():
