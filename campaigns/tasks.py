@@ -1,6 +1,7 @@
 """What the queue may call: doors, not rooms. Each is safe to run twice, or never."""
 
 import logging
+import time
 from datetime import timedelta
 from typing import Final
 
@@ -15,6 +16,9 @@ from campaigns.queue import forget_failures
 logger = logging.getLogger(__name__)
 
 KEEP_FAILURES: Final = timedelta(days=7)
+SAY_AGAIN_S: Final = 60.0
+
+_said_at = float("-inf")
 
 
 def canary(name: str, n: int) -> None:
@@ -24,7 +28,8 @@ def canary(name: str, n: int) -> None:
 
 def drain_mail() -> None:
     """Advance what is due and send what is queued, for two seconds at most."""
-    incarnation.confirm()
+    if _is_restored():
+        return
     address_key.confirm()
     if names := demo_data.confirm():
         logger.warning("%s", demo_data.paused(names))
@@ -33,7 +38,8 @@ def drain_mail() -> None:
 
 def apply_feedback() -> None:
     """Apply stored webhooks, for two seconds at most."""
-    incarnation.confirm()
+    if _is_restored():
+        return
     address_key.confirm()
     feedback.drain()
 
@@ -43,3 +49,16 @@ def housekeeping() -> None:
     now = clock.now()
     house.run(now)
     forget_failures(before=now - KEEP_FAILURES)
+
+
+def _is_restored() -> bool:
+    """Return whether the database has to be put in order first; say so now and then."""
+    global _said_at
+    try:
+        incarnation.confirm()
+    except incarnation.Restored as restored:
+        if time.monotonic() - _said_at > SAY_AGAIN_S:
+            _said_at = time.monotonic()
+            logger.error("%s", restored)  # noqa: TRY400 - a state, not a failure
+        return True
+    return False

@@ -30,6 +30,7 @@ WITH_DATABASE: Final[tuple[Check, ...]] = (
 )
 WITH_TABLES: Final[tuple[Check, ...]] = (
     doctor_database.partitions_ahead,
+    doctor_work.incarnation_fits,
     doctor_work.address_key_fits,
     doctor_work.clusters,
     doctor_work.providers,

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from django.conf import settings
 from django.db.models import Q
 
-from campaigns.deciding import address_key, clock
+from campaigns.deciding import address_key, clock, incarnation
 from campaigns.models import (
     ClusterBeat,
     Message,
@@ -71,6 +71,20 @@ def provider_key() -> Iterator[Finding]:
         )
     else:
         yield good("provider key", "It works and may send.")
+
+
+def incarnation_fits() -> Iterator[Finding]:
+    """Look whether the database is the one that mailed last, or a backup of it."""
+    with incarnation.allowed():
+        found = incarnation.read()
+    if found.fits:
+        yield good("incarnation", "It is the database that mailed last.")
+    else:
+        yield error(
+            "incarnation",
+            "It was restored, moved or taken over: nothing is taken and nothing sent.",
+            "Run `python manage.py after_restore` (docs/operations.md).",
+        )
 
 
 def address_key_fits() -> Iterator[Finding]:
