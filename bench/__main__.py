@@ -26,7 +26,7 @@ def main() -> int:
             # Importable only now that the environment names the database.
             return int(import_module("bench.run").run(chosen, stage))
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped; nothing was written down.\n")
+        sys.stderr.write("Stopped.\n")
         return 130
 
 

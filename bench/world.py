@@ -28,12 +28,22 @@ from campaigns.models import (
     Topic,
 )
 from campaigns.receive.auth import hash_key
-from demo.samples.templates import TEMPLATES
+from demo.samples.templates import TEMPLATES, SampleTemplate
 
 KEY: Final = "bench-write-key"
 ENTERS: Final = "Added"  # an event that starts a journey
 PASSES: Final = "Looked"  # one that no rule waits for
 BY: Final = "bench"
+USUAL: Final = next(t for t in TEMPLATES if t.slug == "cart_reminder")
+# Where rendering is not what is measured, and would be all that is.
+LIGHT: Final = SampleTemplate(
+    slug="light",
+    name="Light",
+    kind=Kind.MARKETING,
+    subject="Hello",
+    preheader="",
+    html="<p>Hello {{ customer.first_name | default: 'there' }}</p>",
+)
 PEOPLE: Final = """
     INSERT INTO campaigns_customer (
       id, born_as, created_at, bucket, user_id, email, email_trusted, traits,
@@ -59,7 +69,7 @@ class Shop:
     template: Template
 
 
-def open_shop() -> Shop:
+def open_shop(*, mail: SampleTemplate = USUAL) -> Shop:
     """Make company, provider, sender, topic, template and source, and partitions."""
     Company.objects.update_or_create(
         pk=1, defaults={"name": "Acorn Supply", "time_zone": "UTC"}
@@ -75,13 +85,12 @@ def open_shop() -> Shop:
         postal_address="1 Oak Street\n12345 Springfield",
         provider=provider,
     )
-    sample = next(t for t in TEMPLATES if t.slug == "cart_reminder")
     template = Template.objects.create(
-        name=sample.name,
-        subject=sample.subject,
-        preheader=sample.preheader,
-        html=sample.html,
-        text=sample.text,
+        name=mail.name,
+        subject=mail.subject,
+        preheader=mail.preheader,
+        html=mail.html,
+        text=mail.text,
     )
     source = Source.objects.create(name="backend", trust=Trust.SECRET)
     SourceKey.objects.create(source=source, key_hash=hash_key(KEY), prefix=KEY[:6])

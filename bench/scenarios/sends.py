@@ -14,7 +14,7 @@ from bench.results import Ratio
 from bench.servers import cluster, until
 from bench.sinks import Sinking, sink
 from bench.waiting import add_waiting
-from bench.world import ENTERS, add_people, add_rule, open_shop
+from bench.world import ENTERS, LIGHT, USUAL, add_people, add_rule, open_shop
 from campaigns.deciding.addresses import address_hash
 from campaigns.dispatch.drain import drain
 from campaigns.domain.answers import Accepted
@@ -26,7 +26,7 @@ from campaigns.models import Provider
 from campaigns.providers.sendgrid.client import SendGridProvider
 from campaigns.rendering.compose import MailParts, Sources, compose
 from campaigns.rendering.links import unsubscribe_url
-from demo.samples.templates import TEMPLATES
+from demo.samples.templates import SampleTemplate
 
 LONG_S: Final = 600.0
 TIMEOUT_S: Final = 8.0
@@ -83,7 +83,7 @@ def run(bench: Bench) -> None:
 def _run_slow(bench: Bench, place: Place, provider: Sinking) -> None:
     """Time a real cluster whose threads wait for a slow provider."""
     n = bench.sizes.slow_mails
-    queue = _Queue(bench, place)
+    queue = _Queue(bench, place, mail=LIGHT)
     with (
         cluster(
             place,
@@ -106,13 +106,15 @@ def _run_slow(bench: Bench, place: Place, provider: Sinking) -> None:
 class _Queue:
     """Mails of people who were each planned one, and the engine that sends them."""
 
-    def __init__(self, bench: Bench, place: Place) -> None:
+    def __init__(
+        self, bench: Bench, place: Place, *, mail: SampleTemplate = USUAL
+    ) -> None:
         self._bench = bench
         self._place = place
         self._next = 1
         self._sent = 0
         with place.here():
-            self._rule = add_rule(open_shop(), "Cart", ENTERS)
+            self._rule = add_rule(open_shop(mail=mail), "Cart", ENTERS)
 
     def sample(self, provider: Sinking, n: int) -> Sample:
         """Plan mails, and time their sending by this process."""
@@ -233,11 +235,10 @@ def an_email(number: int) -> OutgoingEmail:
 
 @cache
 def _sources() -> Sources:
-    sample = next(t for t in TEMPLATES if t.slug == "cart_reminder")
     return Sources(
         version=1,
-        subject=sample.subject,
-        preheader=sample.preheader,
-        html=sample.html,
-        text=sample.text,
+        subject=USUAL.subject,
+        preheader=USUAL.preheader,
+        html=USUAL.html,
+        text=USUAL.text,
     )

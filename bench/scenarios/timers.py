@@ -14,7 +14,7 @@ from bench.results import Ratio, WrongResult
 from bench.servers import cluster, until
 from bench.sinks import Sinking, sink
 from bench.waiting import add_mails, add_waiting
-from bench.world import ENTERS, add_people, add_rule, open_shop
+from bench.world import ENTERS, LIGHT, add_people, add_rule, open_shop
 from campaigns.journeys.advance import advance_due
 from campaigns.models import Rule
 from campaigns.sending.claim import claim
@@ -220,7 +220,7 @@ def run_due(bench: Bench) -> None:
     sizes = bench.sizes
     n = int(sizes.due_s * sizes.due_per_s)
     with bench.places("due") as (place,), sink(place) as provider, place.here():
-        rule = add_rule(open_shop(), "Cart", ENTERS)
+        rule = add_rule(open_shop(mail=LIGHT), "Cart", ENTERS)
         add_people(n + 1)
         with (
             cluster(place, "mail", SENDGRID_HOST=provider.url) as pid,
