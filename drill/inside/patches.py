@@ -33,7 +33,7 @@ from drill.inside.control import is_out, wanted
 from drill.plan import SECOND, Sabotage
 
 Function = Callable[..., Any]
-AWAY_S: Final = 6.0
+AWAY_S: Final = 10.0
 _refused: Final[list[int]] = []  # by the settling that is under way, or was lost
 _early: Final[dict[UUID, Answer]] = {}  # what was answered before the commit
 _away_until = 0.0
