@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,7 +44,14 @@ class Telling(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def upstream():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Telling)
+    with telling(0) as port:
+        yield port
+
+
+@contextmanager
+def telling(port):
+    """Serve on the port, or a free one; yield it."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), Telling)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield server.server_address[1]
@@ -205,6 +213,20 @@ def test_the_largest_webhook_passes_and_more_does_not(proxy):
     except (OSError, http.client.HTTPException):
         return  # it was cut off
     assert status in (413, 502)
+
+
+def test_caddy_keeps_requests_while_the_web_process_is_restarted(tmp_path, certificate):
+    port = free_port()  # nobody listens there yet
+    with (
+        caddy(tmp_path, port, certificate) as (_, tls),
+        ThreadPoolExecutor(1) as clients,
+    ):
+        asked = clients.submit(ask, tls, "/v1/track", body=b"{}")
+        wait_for(lambda: asked.running(), "the request is under way")
+        with telling(port):
+            status, _, body = asked.result(20)
+    assert status == 200
+    assert json.loads(body)["body"] == 2
 
 
 def test_acme_is_answered(proxy):
