@@ -101,10 +101,11 @@ def _batch(parts: list[bytes]) -> bytes:
     return b'{"batch":[' + b",".join(parts) + b"]}"
 
 
-class _Line:
+class Line:
     """One connection with its request under way."""
 
     def __init__(self, port: int) -> None:
+        """Connect."""
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sent_at = 0.0
@@ -112,6 +113,7 @@ class _Line:
         self._answer = b""
 
     def ask(self, request: bytes, entering: int) -> None:
+        """Send a request of which so many events start journeys."""
         self.entering = entering
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
@@ -137,7 +139,7 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def post(spec: Spec, lines: list[_Line]) -> Told:
+def post(spec: Spec, lines: list[Line]) -> Told:
     """Post until the time is over, and then wait for all answers."""
     told, writer = Told(), Writer(spec)
     selector = selectors.DefaultSelector()
@@ -164,7 +166,7 @@ def post(spec: Spec, lines: list[_Line]) -> Told:
     return told
 
 
-def _finished(line: _Line, told: Told, events: int) -> bool:
+def _finished(line: Line, told: Told, events: int) -> bool:
     answer = line.answer()
     if answer is None:
         return False
@@ -182,7 +184,7 @@ def _finished(line: _Line, told: Told, events: int) -> bool:
 def main() -> None:
     """Do as the first input line says."""
     spec = Spec(**json.loads(sys.stdin.readline()))
-    lines = [_Line(spec.port) for _ in range(spec.connections)]
+    lines = [Line(spec.port) for _ in range(spec.connections)]
     sys.stdout.write('"ready"\n')
     sys.stdout.flush()
     sys.stdin.readline()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from bench.machine import ROOT
 from bench.results import WrongResult
+from campaigns.management.processes import dies_with_parent
 
 
 class Child:
@@ -25,6 +27,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a Ctrl-C in the terminal is not for it
+            preexec_fn=dies_with_parent(signal.SIGTERM),
         )
 
     @property

@@ -66,7 +66,7 @@ def run(options: Options, stage: Stage) -> int:
     chosen = [s for s in SCENARIOS if not options.only or s.name in options.only]
     began = time.perf_counter()
     for scenario in chosen:
-        _one(bench, scenario)
+        one(bench, scenario)
     took = time.perf_counter() - began
     report = bench.report
     host = machine.host(str(server))
@@ -79,7 +79,8 @@ def run(options: Options, stage: Stage) -> int:
     return int(options.gate and bool(report.missed()))
 
 
-def _one(bench: Bench, scenario: Scenario) -> None:
+def one(bench: Bench, scenario: Scenario) -> None:
+    """Run a scenario; what is wrong with it is noted, and the others go on."""
     began = time.perf_counter()
     bench.say(f"{scenario.name} …")
     bench.report.ratios += scenario.ratios()

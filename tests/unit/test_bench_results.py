@@ -1,9 +1,18 @@
 """How `make bench` makes ratios and verdicts of what it measured."""
 
+import json
+import socket
+from dataclasses import replace
+
 import pytest
 
+from bench import options, publish, run
+from bench.client import Line, Spec, post
 from bench.measure import Cpu, Sample, percentile
-from bench.results import Ratio, Report, figures, table
+from bench.results import Ratio, Report, WrongResult, figures, table
+
+HOST = {"cores": 2, "cpu": "a CPU", "memory_gb": 8, "system": "Linux", "pkgs": {}}
+HOST |= {"pg": "18", "python": "3.11"}
 
 
 def report(ratio, **samples):
@@ -82,3 +91,73 @@ def test_the_table_says_what_was_missed():
 )
 def test_percentiles_of_few_values(values, found):
     assert percentile(values, 50) == found
+
+
+def options_writing_to(folder):
+    chosen = options.read(["--quick", "--json", str(folder / "latest.json")], names=())
+    page = folder / "performance.md"
+    page.write_text(f"# Performance\n\n{publish.MARK}")
+    return replace(chosen, history=page)
+
+
+def test_runs_are_added_to_the_page_newest_first(tmp_path):
+    chosen = options_writing_to(tmp_path)
+    for title in ("older", "newer"):
+        ratio = Ratio(id="r", title=title, num="a", den="b", target=0.5)
+        made = report(ratio, a=[(10, 1)], b=[(10, 1)])
+        publish.write(chosen, made, host=HOST, seconds=90)
+    page = chosen.history.read_text()
+    assert page.index("newer") < page.index("older")
+    assert page.count(publish.MARK) == 1
+    found = json.loads(chosen.json.read_text())
+    assert found["ratios"][0]["pass"] is True
+    assert [row["scenario"] for row in found["results"]] == ["a", "b"]
+
+
+def test_a_wrong_run_is_not_part_of_the_history(tmp_path):
+    chosen = options_writing_to(tmp_path)
+    made = Report(wrong=["ingest: events: 9, and not 10"])
+    publish.write(chosen, made, host=HOST, seconds=90)
+    assert chosen.history.read_text() == f"# Performance\n\n{publish.MARK}"
+    assert json.loads(chosen.json.read_text())["wrong"] == made.wrong
+
+
+def test_tiny_and_unwanted_runs_leave_the_page_alone():
+    for given in (["--smoke"], ["--quick", "--no-history"]):
+        assert options.read(given, names=()).history is None
+    assert options.read([], names=()).history == options.HISTORY
+
+
+def test_a_scenario_that_does_wrong_ends_only_itself():
+    said = []
+
+    class Run:
+        report = Report()
+        say = staticmethod(said.append)
+
+    def wrong(_bench):
+        raise WrongResult("events: 9, and not 10")
+
+    run.one(Run(), run.Scenario("ingest", wrong, list))
+    assert Run.report.wrong == ["ingest: events: 9, and not 10"]
+    assert "ingest: wrong: events: 9, and not 10" in said
+
+
+def test_requests_that_are_refused_count_for_nothing():
+    listener = socket.create_server(("127.0.0.1", 0))
+    spec = Spec(
+        port=listener.getsockname()[1], key="k", name="n", connections=1,
+        seconds=0.0, people=3, enters="Added", passes="Looked",
+    )  # fmt: skip
+    lines = [Line(spec.port)]
+    peer, _ = listener.accept()
+    peer.sendall(b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno")
+    told = post(spec, lines)
+    asked = peer.recv(65_536).decode()
+    for each in (listener, peer, lines[0].socket):
+        each.close()
+    assert (told.requests, told.events) == (1, 0)
+    assert told.refused == ["HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno"]
+    head, _, body = asked.partition("\r\n\r\n")
+    assert head.startswith("POST /v1/track HTTP/1.1\r\n")
+    assert json.loads(body)["messageId"] == "n-1"
