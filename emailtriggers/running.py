@@ -19,7 +19,7 @@ from campaigns.management.processes import (
     kill_orphans,
     stop_all,
 )
-from emailtriggers.postgres import Postgres
+from emailtriggers.postgres import Postgres, PostgresBroken
 from emailtriggers.serving import command
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,8 @@ GRACE_S: Final = 5.0  # with the other two far below ten seconds, also on a busy
 WEB_KILL_S: Final = 5
 SIMULATOR_GRACE_S: Final = 0.5
 POSTGRES_GRACE_S: Final = 2.0
+DATABASE_TRIES: Final = 10
+DATABASE_PAUSE_S: Final = 1.0
 SIMULATOR: Final = "simulator"
 MARK: Final = "EMAILTRIGGERS_RUN"
 
@@ -130,8 +132,7 @@ class Running:
     def look(self) -> None:
         """Restart what is gone."""
         if self.postgres is not None and not self.postgres.is_running():
-            logger.error("the database ended; starting it again")
-            self._start_postgres()
+            self._restart_postgres()
         for child in self.children:
             code = child.restart_when_dead()
             if code is not None:
@@ -157,6 +158,23 @@ class Running:
     def _start_postgres(self) -> None:
         assert self.postgres is not None  # noqa: S101 - both callers have set it
         self.postgres.start(say=logger.warning, stopping=self.stopping)
+
+    def _restart_postgres(self) -> None:
+        """Start the database that ran before, and again if it is killed meanwhile.
+
+        Raises PostgresBroken once it has not started DATABASE_TRIES times in a row.
+        """
+        for left in reversed(range(DATABASE_TRIES)):
+            logger.error("the database ended; starting it again")
+            try:
+                self._start_postgres()
+            except PostgresBroken as error:
+                if not left or self.stopping():
+                    raise
+                logger.warning("%s", error)
+                time.sleep(DATABASE_PAUSE_S)
+            else:
+                return
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
