@@ -116,10 +116,10 @@ def sabotaged(seed: int, sabotage: Sabotage) -> Plan:
             # A 429 is settled, but the worker does not hear that it is; while it
             # waits to say so again, another one is handing the mail over.
             return Plan(
-                seed=seed, seconds=10.0, rate=15.0, speed=600, sabotage=sabotage,
+                seed=seed, seconds=14.0, rate=15.0, speed=600, sabotage=sabotage,
                 faults=(
                     {"kind": "delay", "delay_ms": 1200},
-                    {**SLOW_DOWN, "rate": 0.5, "times": 20},
+                    {**SLOW_DOWN, "rate": 0.5, "times": 30},
                     SILENT,
                 ),
                 lost=1.0,

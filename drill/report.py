@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from drill.run import Outcome
-from drill.schedule import Act
 
 SHOWN: Final = 10  # lines of each breach
 
@@ -46,8 +45,8 @@ def figures(outcome: Outcome) -> dict[str, object]:
             f"{act} {part}": number
             for (act, part), number in sorted(struck.done.items())
         },
-        "kills": struck.count(Act.KILL),
-        "kills_per_hour": round(struck.count(Act.KILL) / plan.seconds * 3600),
+        "kills": struck.kills,
+        "kills_per_hour": round(struck.kills / plan.seconds * 3600),
         "strikes_at_nobody": struck.missed,
         "restarts": {
             **dict(sorted(outcome.restarts.items())),

@@ -21,6 +21,7 @@ SIGNALS: Final = {
     Act.CUT: signal.SIGTERM,
     Act.RESTART: signal.SIGINT,
 }
+KILLS: Final = (Act.KILL, Act.KILL_ALL)
 
 
 @dataclass(slots=True)
@@ -31,9 +32,10 @@ class Struck:
     missed: int = 0
     second_host_restarts: int = 0
 
-    def count(self, act: Act) -> int:
-        """Return how often that was done."""
-        return sum(n for (each, _), n in self.done.items() if each is act)
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(n for (act, _), n in self.done.items() if act in KILLS)
 
 
 class Strikes:

@@ -1,6 +1,7 @@
 """kill -9 of any part, under load: work goes on by itself, nothing is lost or twice.
 
-CI kills three parts, one after the other; KILLS=all kills each of the seven, each in
+The drill strikes at random (test_drill.py); here each part dies at a chosen moment,
+and what that costs is measured. CI kills three, one after the other; KILLS=all kills each of the seven, each in
 an installation of its own. What was measured is printed (pytest -rP shows it).
 """
 
