@@ -15,9 +15,11 @@ from campaigns.domain.liquid_budget import (
     MAX_SOURCE_CHARS,
     MAX_TAG_CHARS,
     MAX_TAGS,
+    PlainData,
     TemplateInvalid,
     clean_text,
     plain,
+    plain_data,
 )
 from campaigns.domain.liquid_engine import (
     HTML,
@@ -129,7 +131,7 @@ def render_liquid(compiled: Compiled, context: Mapping[str, object]) -> str:
     does not suit a filter, and at every limit of `liquid_budget`; the whole
     takes about half a second at most.
     """
-    facts = plain(context)
+    facts = context if isinstance(context, PlainData) else plain_data(context)
     template = compiled.template
     scope = Context(template, globals=facts)
     output = scope.get_buffer()

@@ -116,6 +116,16 @@ def plain(value: object) -> object:
     return _Copy().any(value, path="", depth=0)
 
 
+class PlainData(dict[str, object]):
+    """Data that plain_data has looked through: rendering need not do so again."""
+
+
+def plain_data(data: Mapping[str, object]) -> PlainData:
+    """Return such a copy for several renderings. Raises as `plain` does."""
+    copied = plain(data)
+    return PlainData(copied if isinstance(copied, dict) else {})
+
+
 class _Copy:
     """One pass over the data, counting what it holds."""
 

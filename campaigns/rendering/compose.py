@@ -4,6 +4,7 @@ from typing import Final
 
 from campaigns.domain.addresses import clean_header
 from campaigns.domain.liquid import TemplateInvalid
+from campaigns.domain.liquid_budget import PlainData, plain_data
 from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.states import Kind
 from campaigns.rendering.body import Frame, bodies, line
@@ -78,7 +79,8 @@ def frame_of(parts: MailParts, subject: str) -> Frame:
     )
 
 
-def _context(parts: MailParts) -> dict[str, object]:
+def _context(parts: MailParts) -> PlainData:
+    """Return what the templates see; looked through once for all parts of the mail."""
     context = {
         **parts.context,
         "sender": {"name": parts.from_name, "address": parts.postal_address},
@@ -86,4 +88,4 @@ def _context(parts: MailParts) -> dict[str, object]:
     }
     if parts.unsubscribe_url:
         context["unsubscribe_url"] = parts.unsubscribe_url
-    return context
+    return plain_data(context)

@@ -51,6 +51,10 @@ def running():
 
 @pytest.fixture
 def simulator(running, settings):
+    # A killed process has no threads left; a killed test's may still be POSTing.
+    for pool in deliver._pools.values():
+        pool.shutdown()
+    deliver._pools.clear()
     running.faults()
     running.store.clear()
     settings.SENDGRID_HOST = running.url
