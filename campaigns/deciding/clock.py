@@ -30,7 +30,7 @@ class DatabaseClock:
         return now
 
 
-def _steady_s() -> float:
+def steady_s() -> float:
     """Return seconds since the boot, sleep included where the system can tell."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -46,7 +46,7 @@ class Reckoning:
 
     WINDOW_S: Final = 1.0
 
-    def __init__(self, steady_s: Callable[[], float] = _steady_s) -> None:
+    def __init__(self, steady_s: Callable[[], float] = steady_s) -> None:
         """Know nothing yet; `steady_s` is a clock that nobody sets."""
         self._steady_s = steady_s
         # When this window began, and how far the database's clock is ahead of the

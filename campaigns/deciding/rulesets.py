@@ -51,7 +51,7 @@ def lock(*, exclusive: bool) -> Call:
 
 def lock_exclusive() -> None:
     """Lock the ruleset for a change: no decision is under way when this returns."""
-    database.run("lock_ruleset", lock=RULESET_LOCK)
+    database.run_all([lock(exclusive=True)])
 
 
 def bump() -> int:

@@ -3,7 +3,6 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -11,6 +10,7 @@ from typing import Final
 
 from django.conf import settings
 
+from campaigns.deciding.clock import steady_s
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.metrics import counted
 from campaigns.providers.base import Provider
@@ -58,7 +58,7 @@ class Flight:
     def hand_over(self, claims: Sequence[Claim]) -> None:
         """Gate these claims, and begin to POST what may go."""
         begun = begin(claims, prepare(claims))
-        started = _alive_for()
+        started = steady_s()
         providers = connected(b.provider for b in begun)
         for each in begun:
             self._out += 1
@@ -103,9 +103,9 @@ class Flight:
         return len(answered)
 
     def _post(self, begun: Begun, provider: Provider, started: float) -> None:
-        before = _alive_for()
+        before = steady_s()
         answer = _answer(begun, provider, started)
-        took = _alive_for() - before
+        took = steady_s() - before
         counted.CALLS.labels(str(begun.provider)).observe(took)
         counted.ANSWERS.labels(str(begun.provider), _word(answer)).inc()
         self._slowest_s = max(took, self._slowest_s * 0.9)
@@ -127,7 +127,7 @@ def _word(answer: Answer) -> str:
 
 
 def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
-    if _alive_for() - started > FROZEN_S:
+    if steady_s() - started > FROZEN_S:
         return Refused(
             Refusal.NOT_REACHED, "The machine slept between the decision and the call."
         )
@@ -140,11 +140,6 @@ def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
             extra={"message_id": begun.mail},
         )
         return Ambiguous(f"{type(error).__name__} in the provider's client")
-
-
-def _alive_for() -> float:
-    """Return seconds since the boot, sleep included where the system can tell."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _pool() -> ThreadPoolExecutor:

@@ -134,7 +134,7 @@ LINES = {
     "while the gate looks": (gate, "gate", "after", "claimed", "sent", 1, 2),
     "before sending commits": (gate, "_open_attempts", "after", "claimed", "sent", 1, 2),
     "after sending committed": (deliver, "begin", "after", "sending", "unknown", 0, 1),
-    "before the POST": (deliver, "_alive_for", "after", "sending", "unknown", 0, 1),
+    "before the POST": (deliver, "steady_s", "after", "sending", "unknown", 0, 1),
     "after the POST": (deliver, "settle_all", "before", "sending", "unknown", 1, 1),
     "while settling": (settle, "apply_answer", "after", "sending", "unknown", 1, 1),
     "after the attempt": (settle, "_end_attempts", "after", "sending", "unknown", 1, 1),
