@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from django.conf import settings
 
 from bench.machine import ROOT
 from bench.place import Place
+from bench.ports import free_port
 from bench.results import WrongResult
 from campaigns.management.processes import dies_with_parent
 
@@ -147,13 +147,6 @@ def until(what: Callable[[], bool], why: str, *, within_s: float = LATE_S) -> No
 
 def _end_of(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")[-2000:]
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_ready(port: int) -> bool:

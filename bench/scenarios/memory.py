@@ -18,8 +18,9 @@ from bench.bench import Bench
 from bench.client import Spec
 from bench.load import load
 from bench.measure import Meter, Sample
+from bench.ports import free_port
 from bench.results import Ratio, WrongResult
-from bench.servers import free_port, is_ready, running, wait_for
+from bench.servers import is_ready, running, wait_for
 from bench.world import PASSES
 
 MB: Final = 2**20

@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 import psutil
 import psycopg
 
+from bench.ports import free_port
 from campaigns.management.processes import dies_with_parent
 from emailtriggers import embedded
 
@@ -36,13 +36,6 @@ def wait_for(
         assert time.monotonic() < end, f"not within {within_s:.0f} s: {why}"
         time.sleep(LOOK_S)
     return found
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -3,29 +3,23 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
-from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from bench.ports import free_port
+
 pytestmark = pytest.mark.crash
 
 ROOT = Path(__file__).parents[2]
 STARTED = "Ctrl-C stops."
-
-
-def free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(what, *, within_s=60):

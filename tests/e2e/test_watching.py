@@ -129,6 +129,11 @@ class Prometheus:
                 preexec_fn=dies_with_parent(signal.SIGTERM),
             )  # fmt: skip
 
+    def is_ready(self):
+        with suppress(OSError):
+            return _get(self.url + "/-/ready").startswith(b"Prometheus")
+        return False
+
     def ask(self, query):
         """Return the values of a query now; NaN is none."""
         with suppress(OSError):
@@ -165,6 +170,7 @@ def prometheus(product, tmp_path_factory):
     with Busy(product):
         made = Prometheus(tmp_path_factory.mktemp("prometheus"), product.port)
         try:
+            wait_for(made.is_ready, "Prometheus listens")
             yield made
         finally:
             made.end()
