@@ -11,7 +11,7 @@ from bench import options
 from bench.stage import Stage
 
 NAMES: Final = (
-    "ingest", "stored", "rules", "web", "batches", "hot", "timers", "claims", "due",
+    "ingest", "stored", "rules", "web", "batches", "hot", "caches", "timers", "claims", "due",
     "sends", "tls", "webhooks", "peer", "memory",
 )  # fmt: skip
 

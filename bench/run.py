@@ -14,6 +14,7 @@ from bench.bench import Bench
 from bench.options import Options
 from bench.results import Ratio, WrongResult, figures, table
 from bench.scenarios import (
+    caches,
     growth,
     ingest,
     memory,
@@ -43,6 +44,7 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("web", web.run, web.ratios),
     Scenario("batches", web.run_batches, web.batch_ratios),
     Scenario("hot", web.run_hot, web.hot_ratios),
+    Scenario("caches", caches.run, caches.ratios),
     Scenario("timers", timers.run, timers.ratios),
     Scenario("claims", timers.run_claims, timers.claims_ratios),
     Scenario("due", timers.run_due, timers.due_ratios),

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from bench.bench import Bench
 from bench.client import Spec
@@ -61,8 +61,8 @@ def run(bench: Bench) -> None:
         for place in (ours, plain, naive):
             _fill(place, people)
         sides = [
-            _Side(bench, ours, stack.enter_context(web(ours)), people),
-            _Side(
+            Side(bench, ours, stack.enter_context(web(ours)), people),
+            Side(
                 bench,
                 plain,
                 stack.enter_context(
@@ -70,7 +70,7 @@ def run(bench: Bench) -> None:
                 ),
                 people,
             ),
-            _Side(
+            Side(
                 bench,
                 naive,
                 stack.enter_context(
@@ -114,7 +114,7 @@ def run_hot(bench: Bench) -> None:
             add_rule(open_shop(), "Hot", HOT, cooldown_key="")
             add_people(bench.sizes.connections)
         server = stack.enter_context(web(place))
-        side = _Side(bench, place, server, 1, enters=HOT, share=1.0)
+        side = Side(bench, place, server, 1, enters=HOT, share=1.0)
         side.warm_up()
         bench.interleaved(
             {
@@ -154,7 +154,7 @@ def run_batches(bench: Bench) -> None:
     with bench.places("batches", "direct") as (place, direct), ExitStack() as stack:
         for each in (place, direct):
             _fill(each, people)
-        side = _Side(bench, place, stack.enter_context(web(place)), people)
+        side = Side(bench, place, stack.enter_context(web(place)), people)
         crew = stack.enter_context(Crew(bench, direct, people=people))
         side.batches()
         bench.interleaved({"http.batches": side.batches, "direct.batches": crew.sample})
@@ -168,7 +168,7 @@ def _fill(place: Place, people: int) -> None:
         add_people(people)
 
 
-class _Side:
+class Side:
     """One server with its database, and what it acknowledged."""
 
     def __init__(
@@ -177,25 +177,25 @@ class _Side:
         place: Place,
         server: tuple[int, int],
         people: int,
-        *,
-        enters: str = ENTERS,
-        share: float = SHARE,
+        **differs: Any,
     ) -> None:
+        """Name the server as (port, pid), and what of the Spec is unlike the usual."""
         port, self._pid = server
         self.events = self.entering = self._runs = 0
         self._bench = bench
         self._place = place
-        self._spec = Spec(
+        usual = Spec(
             port=port,
             key=KEY,
             name="load",
             connections=bench.sizes.connections,
             seconds=bench.sizes.load_s,
             people=people,
-            enters=enters,
+            enters=ENTERS,
             passes=PASSES,
-            share=share,
+            share=SHARE,
         )
+        self._spec = replace(usual, **differs)
 
     def warm_up(self) -> None:
         """Let every worker connect, compile the rules and plan its statements."""

@@ -13,7 +13,7 @@ from bench import __main__ as command
 ROOT = Path(__file__).parents[2]
 GROUPS = {
     "decisions": ("ingest", "stored", "rules"),
-    "http": ("web", "batches", "hot"),
+    "http": ("web", "batches", "hot", "caches"),
     "timers": ("timers", "claims", "due"),
     "mails": ("sends", "tls", "webhooks", "peer"),
     "product": ("memory",),
