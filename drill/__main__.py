@@ -8,13 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from bench import machine
 from drill.plan import Plan, Sabotage, full, sabotaged
-from drill.report import table, write
+from drill.report import publish, table, write
 from drill.run import run
 from drill.site import SETTINGS, Site
 from tests.e2e.product import ROOT
 
 RESULTS: Final = ROOT / "bench" / "results" / "drill.json"
+PAGE: Final = ROOT / "docs" / "reliability.md"
 STALE_S: Final = 12
 # Leases that end within seconds; the calls must end 10 s before them.
 DISTURBED: Final = {
@@ -35,11 +37,13 @@ def main() -> int:
     try:
         site.start()
         outcome = run(plan, site, name="drill")
+        ((server,),) = site.sql("SHOW server_version")
     finally:
         site.end()
     _say(table(outcome))
     if plan.sabotage is None:
         write(outcome, RESULTS)
+        publish(outcome, PAGE, host=machine.described(machine.host(server)))
     if outcome.breaches:
         _say(f"The data and logs are kept in {folder}.")
         return 1

@@ -5,8 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from bench import machine
 from drill.run import Outcome
 
+LONG_S: Final = 600.0  # from here on a drill is worth a place in the docs
+BEGINS: Final = "<!-- the last long drill; written by make drill -->\n"
+ENDS: Final = "<!-- end of the drill -->\n"
 SHOWN: Final = 10  # lines of each breach
 
 
@@ -60,6 +64,23 @@ def write(outcome: Outcome, path: Path) -> None:
     """Write the figures to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(figures(outcome), indent=2) + "\n", "utf-8")
+
+
+def publish(outcome: Outcome, page: Path, *, host: str) -> None:
+    """Put the figures of a long drill into a page, in place of the last one's."""
+    if outcome.plan.seconds < LONG_S:
+        return
+    before, begins, rest = page.read_text("utf-8").partition(BEGINS)
+    _, ends, after = rest.partition(ENDS)
+    if not ends:
+        raise ValueError(f"{page} has no place for the drill, between two marks")
+    said = f"{_said(outcome)} {host}\n\n{table(outcome)}\n"
+    page.write_text(before + begins + said + ends + after, "utf-8")
+
+
+def _said(outcome: Outcome) -> str:
+    minutes = outcome.plan.seconds / 60
+    return f"{minutes:.0f} minutes, commit {machine.commit()}."
 
 
 def table(outcome: Outcome) -> str:

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.machine import ROOT
 from drill.inbox import Handover, Log
 from drill.plan import Sabotage, full, sabotaged, short
+from drill.report import BEGINS, ENDS, LONG_S, publish
+from drill.run import Outcome
 from drill.schedule import (
     LEAST_GAP_S,
     LONGEST_STOP_S,
@@ -22,6 +25,7 @@ from drill.schedule import (
 )
 from drill.site import cast_anew
 from drill.story import CYCLE, Kind, Story, kind_of
+from drill.strikes import Struck
 from drill.verdict import Books, Breach, Seen, judge, restarts_in
 from tests.e2e.load import BATCH, Ledger
 
@@ -354,3 +358,44 @@ def test_the_other_plans_take_nothing_out_and_hear_the_provider():
         assert plan.sabotage is None
         assert not plan.is_silent
     assert full(1, seconds=60).lost == 0, "it runs the product as it is"
+
+
+# --- what is written down -----------------------------------------------------
+
+
+def an_outcome(seconds):
+    verdict = judge(*perfect(), grace_s=GRACE_S)
+    plan = full(7, seconds=seconds)
+    return Outcome(plan=plan, verdict=verdict, struck=Struck(), restarts={})
+
+
+def test_a_long_drill_takes_the_last_ones_place_in_the_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGINS}old\n{ENDS}after\n")
+    for seconds in (LONG_S, 2 * LONG_S):
+        publish(an_outcome(seconds), page, host="Two cores.")
+    text = page.read_text()
+    assert text.startswith(f"before\n{BEGINS}20 minutes, commit ")
+    assert text.endswith(f"green\n{ENDS}after\n")
+    assert "old" not in text
+    assert text.count("| seed | 7 |") == 1
+
+
+def test_a_short_drill_leaves_the_page_alone(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("without a place for it")
+    publish(an_outcome(LONG_S - 1), page, host="Two cores.")
+    assert page.read_text() == "without a place for it"
+
+
+def test_a_page_without_a_place_is_told_and_left_alone(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGINS}no end")
+    with pytest.raises(ValueError, match="two marks"):
+        publish(an_outcome(LONG_S), page, host="Two cores.")
+    assert page.read_text() == f"before\n{BEGINS}no end"
+
+
+def test_the_docs_have_a_place_for_it():
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    assert text.index(BEGINS) < text.index(ENDS)
