@@ -15,12 +15,28 @@ from urllib.parse import quote
 
 import pytest
 from django.db import connections
+from hypothesis import HealthCheck, Phase, settings
 
 from emailtriggers.postgres import Postgres
 
 SOCKET_DIR = "EMAILTRIGGERS_TEST_SOCKET_DIR"
 # Power cuts are not tested; the rest of a crash needs no fsync.
 PARAMETERS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+
+# No test depends on speed: neither of the machine, nor of the first run in a folder.
+settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+# For `make mutate`: a few examples, always the same; a failure needs no smaller one.
+settings.register_profile(
+    "mutation",
+    parent=settings.get_profile("steady"),
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+)
+settings.load_profile("steady")
 
 
 class _Server:

@@ -6,7 +6,7 @@ that deny (ne, not_contains, not_in, not_exists), which are then true.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 from msgspec import UNSET
@@ -123,14 +123,14 @@ def _met(op: str, seen: object, value: object, now: datetime) -> tuple[bool, str
 
 def _truth(op: str, seen: object) -> tuple[bool, str]:
     if not isinstance(seen, bool):
-        return False, f"{show(seen)} is {_kind(seen)}, not true or false"
+        return False, f"{show(seen)} is {type_word(seen)}, not true or false"
     return seen is (op == "is_true"), ""
 
 
 def _number(op: str, seen: object, value: object) -> tuple[bool, str]:
     if not _is_number(seen):
         hint = " (text is never read as a number)" if isinstance(seen, str) else ""
-        return False, f"{show(seen)} is {_kind(seen)}, not a number{hint}"
+        return False, f"{show(seen)} is {type_word(seen)}, not a number{hint}"
     return _ORDER[op](cast("float", seen), cast("float", value)), ""
 
 
@@ -143,9 +143,9 @@ def _equal_or_text(op: str, seen: object, value: object) -> tuple[bool, str]:
         return any(same(entry, value) for entry in seen), ""
     if op in TEXT_OPS | {"contains"} and not isinstance(seen, str):
         wanted = "text or a list" if op == "contains" else "text"
-        return False, f"{show(seen)} is {_kind(seen)}, not {wanted}"
+        return False, f"{show(seen)} is {type_word(seen)}, not {wanted}"
     if not isinstance(value, str):
-        return False, f"{show(seen)} is text, the value looked for {_kind(value)}"
+        return False, f"{show(seen)} is text, the value looked for {type_word(value)}"
     return _text(op, cast("str", seen), value), ""
 
 
@@ -156,9 +156,9 @@ def _text(op: str, seen: str, value: str) -> bool:
 
 
 def _time(op: str, seen: object, value: object, now: datetime) -> tuple[bool, str]:
-    moment = _moment(seen)
+    moment = read_date(seen) if isinstance(seen, str) else None
     if moment is None:
-        return False, f"{show(seen)} is {_kind(seen)}, not a date in ISO form"
+        return False, f"{show(seen)} is {type_word(seen)}, not a date in ISO form"
     if isinstance(value, Duration):
         return _relative(op, moment - now, value), ""
     limit = read_date(cast("str", value))
@@ -176,16 +176,12 @@ def _relative(op: str, ahead: timedelta, value: Duration) -> bool:
     return ahead < -span
 
 
-def _moment(seen: object) -> datetime | None:
-    if isinstance(seen, datetime):
-        return seen.replace(tzinfo=UTC) if seen.tzinfo is None else seen
-    return read_date(seen) if isinstance(seen, str) else None
-
-
 def _mismatch(seen: object, value: object) -> str:
-    if seen is None or _kind(seen) == _kind(value):
+    if seen is None or type_word(seen) == type_word(value):
         return ""
-    return f"{show(seen)} is {_kind(seen)}, the value compared with {_kind(value)}"
+    return (
+        f"{show(seen)} is {type_word(seen)}, the value compared with {type_word(value)}"
+    )
 
 
 def _wanted(node: Compare, op: str) -> str:
@@ -204,10 +200,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _kind(value: object) -> str:
-    return "a date" if isinstance(value, datetime) else type_word(value)
-
-
 def _entry(entries: list[object] | tuple[object, ...], key: str) -> object:
     if key.isascii() and key.isdigit() and len(key) < 6 and int(key) < len(entries):
         return entries[int(key)]
@@ -224,8 +216,6 @@ def _text_of(value: object) -> str:
             text = _list_text(value)
         case Mapping():
             text = f"an object with {len(value)} fields"
-        case datetime():
-            text = value.isoformat()
         case int() if abs(value) >= MAX_SHOWN_NUMBER:
             text = "a number of more than 40 digits"
         case _:

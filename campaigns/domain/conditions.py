@@ -175,9 +175,9 @@ def _fits(
 ) -> bool:
     if where is None:
         return True
-    then: dict[str, object] = {"name": event.name, "properties": event.properties}
-    seen = Facts(then, facts.customer, facts.journey, facts.past)
-    return _holds(where, seen, now, "", [])
+    # A "where" can look at nothing else (condition_tree), and is not explained itself.
+    then = Facts({"properties": event.properties}, {}, {}, facts.past)
+    return _holds(where, then, now, "", [])
 
 
 def _counted(node: Did, count: int) -> bool:

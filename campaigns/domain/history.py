@@ -80,5 +80,3 @@ def _dids(condition: Condition) -> Iterator[Did]:
             yield from _dids(part)
         case Did():
             yield condition
-        case _:
-            return

@@ -36,8 +36,8 @@ def react(
     """Fold one event into a person's state; return it with the decisions made.
 
     The order is: what is under way is stopped, woken and counted first, then
-    rules are entered, so that an event which is exit and trigger of a rule
-    ends the old journey and starts another.
+    rules are entered. No rule has an exit among its triggers, so an event ends
+    and starts journeys of different rules.
     """
     state = replace(state, past=state.past.with_event(arrival.past))
     state = look_back(state, rules, names=frozenset({arrival.event.name}), now=now)

@@ -96,7 +96,7 @@ def next_open(
 
 def zone_of(name: object, default: ZoneInfo) -> ZoneInfo:
     """Return the zone of this IANA name, or the default if it is not one."""
-    if not isinstance(name, str) or not 0 < len(name) <= _MAX_ZONE_NAME:
+    if not isinstance(name, str) or len(name) > _MAX_ZONE_NAME:
         return default
     return _zone(name.strip()) or default
 
@@ -112,12 +112,11 @@ def _zone(name: str) -> ZoneInfo | None:
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time without a zone was given")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return moment.astimezone(UTC)
 
 
 def _offset(moment: datetime, zone: ZoneInfo) -> timedelta:
-    offset = moment.astimezone(zone).utcoffset()
-    return timedelta(0) if offset is None else offset
+    return moment.astimezone(zone).utcoffset() or timedelta(0)
 
 
 def _next_wall(wall: datetime, window: Window | None, quiet: Quiet | None) -> datetime:

@@ -179,7 +179,6 @@ def problems(obj: object) -> dict[str, str]:
         ("within_next", WEEK, "2026-06-22T12:00:01Z", False),
         ("within_next", WEEK, "2026-06-15T11:59:59Z", False),
         ("within_last", WEEK, "9" * 100, False),
-        ("within_last", WEEK, datetime(2026, 6, 14, tzinfo=UTC), True),
     ],
 )
 def test_each_operator_says_what_its_name_says(op, value, seen, holds):

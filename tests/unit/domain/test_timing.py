@@ -281,7 +281,7 @@ def test_a_window_that_opens_inside_a_gap_opens_at_its_very_end():
 
 def test_quiet_hours_that_cover_the_window_are_refused():
     early = Window(weekdays=(0,), start="05:00", end="06:00")
-    with pytest.raises(WindowNeverOpens):
+    with pytest.raises(WindowNeverOpens, match=r"^the quiet hours leave nothing of"):
         next_open(utc("2026-01-01T00:00"), early, NIGHT, BERLIN)
     with pytest.raises(WindowNeverOpens):
         is_open(utc("2026-01-01T00:00"), early, NIGHT, BERLIN)
@@ -295,10 +295,67 @@ def test_speed_divides_the_delay_and_leaves_the_window():
     assert local(opened, BERLIN) == "2026-01-09T09:00+01:00"
 
 
+@pytest.mark.parametrize(("speed", "hours"), [(1, 23), (2, 12)])
+def test_only_at_speed_have_all_days_24_hours(speed, hours):
+    """In the night of March 29 Berlin's clocks go forward."""
+    base = in_zone("2026-03-28T12:00", BERLIN)
+    due = due_at(base, span(1, "days"), None, None, BERLIN, speed=speed)
+    assert due - base == hours * 60 * MINUTE
+
+
+def test_every_result_is_in_utc_whatever_the_zone_it_was_asked_in():
+    asked = datetime.fromisoformat("2026-01-09T23:30:15.25+05:30")
+    for found in (
+        add(asked, span(0, "days"), BERLIN),
+        add(asked, span(5, "minutes"), BERLIN),
+        next_open(asked, None, None, BERLIN),
+        next_open(asked, OFFICE, None, BERLIN),
+    ):
+        assert found.tzinfo is UTC
+    assert next_open(asked, None, None, BERLIN) == asked
+    opens = in_zone("2026-01-12T09:00", BERLIN)  # that Friday is over at 19:00
+    assert next_open(asked, OFFICE, None, BERLIN) == opens
+
+
+def test_a_window_opens_at_the_full_minute():
+    asked = in_zone("2026-01-09T06:59:59.999999", BERLIN)
+    opens = in_zone("2026-01-09T09:00", BERLIN)
+    assert next_open(asked, OFFICE, None, BERLIN) == opens
+
+
 def test_a_time_without_a_zone_is_refused():
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - the very mistake
-    with pytest.raises(ValueError, match="without a zone"):
+    with pytest.raises(ValueError, match=r"^a time without a zone"):
         next_open(naive, None, None, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("window", "quiet", "opens"),
+    [
+        (None, None, [(0, 10_080)]),
+        (("00:00", "24:00", 0), None, [(0, 1440)]),
+        (("22:00", "02:00", 6), None, [(0, 120), (9960, 10_080)]),
+        (("09:30", "24:00", 0, 1), None, [(570, 1440), (2010, 2880)]),
+        (("00:00", "24:00", 0, 1), None, [(0, 2880)]),
+        (("22:00", "02:00", 0, 1), None, [(1320, 1560), (2760, 3000)]),
+        (("09:00", "17:00", 0), ("12:00", "13:00"), [(540, 720), (780, 1020)]),
+        (("09:00", "17:00", 0), ("17:00", "09:00"), [(540, 1020)]),
+        (("09:00", "17:00", 0), ("16:00", "10:00"), [(600, 960)]),
+        (("22:00", "07:00", 0), ("23:00", "06:00"), [(1320, 1380), (1800, 1860)]),
+        (("09:00", "17:00", 0), ("08:00", "18:00"), []),
+    ],
+    ids=[
+        "always", "a-day", "over-the-weeks-end", "two-days", "joined",
+        "two-nights", "siesta", "touching", "both-ends", "night", "covered",
+    ],
+)  # fmt: skip
+def test_windows_are_the_open_minutes_of_a_week(window, quiet, opens):
+    if window:
+        start, end, *weekdays = window
+        window = Window(weekdays=tuple(weekdays), start=start, end=end)
+    if quiet:
+        quiet = Quiet(start=quiet[0], end=quiet[1])
+    assert open_intervals(window, quiet) == tuple(opens)
 
 
 @pytest.mark.parametrize(
