@@ -17,7 +17,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
-from emailtriggers import __version__, caching, embedded, logs, theme
+from emailtriggers import __version__, caching, connecting, embedded, logs, theme
 from emailtriggers.bounded import (
     base_url,
     boolean,
@@ -293,19 +293,16 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
 # Whether a replica that takes over has all that was committed: only with synchronous
 # replication. Otherwise its new timeline is treated like a restored backup.
 TRUST_FAILOVER = boolean(env, "TRUST_FAILOVER", default=False)
+# Whether a pooler in transaction mode stands between, such as PgBouncer: then nothing
+# may be kept in a session (docs/scale.md).
+DATABASE_POOLED = boolean(env, "DATABASE_POOLED", default=False)
 DATABASES["default"] |= {
     "CONN_MAX_AGE": None,  # one connection a thread, kept
     "CONN_HEALTH_CHECKS": True,
+    "DISABLE_SERVER_SIDE_CURSORS": DATABASE_POOLED,
     "OPTIONS": {
         **DATABASES["default"].get("OPTIONS", {}),
-        "connect_timeout": 5,
-        "tcp_user_timeout": 15_000,  # milliseconds until a dead network is an error
-        "application_name": PROCESS_NAME,
-        # Hot statements go through psycopg's own cursor and are prepared there
-        # (campaigns.deciding.database); the ORM keeps binding on the client.
-        "prepare_threshold": 5,
-        # One plan for all values: ours go by keys (see campaigns.deciding.database).
-        "options": "-c plan_cache_mode=force_generic_plan",
+        **(connecting.pooled if DATABASE_POOLED else connecting.straight)(PROCESS_NAME),
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -60,6 +60,12 @@ WORDS: Final[Mapping[str, Words]] = {
         "the embedded one",
         "postgresql://",
     ),
+    "DATABASE_POOLED": Words(
+        "`DATABASE_URL` leads to a pooler in transaction mode, such as PgBouncer: no "
+        "statement is prepared by name, and nothing kept in a session "
+        "([scale.md](scale.md#pgbouncer))",
+        ALL,
+    ),
     "TRUST_FAILOVER": Words(
         "a replica that takes over is believed to have all that was committed, which "
         "only synchronous replication guarantees; otherwise nothing is sent until "

@@ -37,6 +37,12 @@ _BY_KEYS: Final = b"""SELECT
   set_config('enable_hashjoin', 'off', true),
   set_config('enable_mergejoin', 'off', true),
   set_config('jit', 'off', true)"""
+# The same where each transaction may find another server, as which none begins.
+_POOLED: Final = (
+    _BY_KEYS
+    + b""",
+  set_config('plan_cache_mode', 'force_generic_plan', true)"""
+)
 
 
 class DatabaseAway(Exception):
@@ -91,13 +97,13 @@ def run_all(calls: Sequence[Call], *, commit: bool = False) -> list[Result]:
         return _session().run(calls, commit=commit)
 
 
-def greet(look: Callable[[Callable[[str], list[Row]]], None]) -> None:
-    """Have `look` called with each new connection's `run`, before any other statement.
+def greet(name: str, look: Callable[[list[Row]], None]) -> None:
+    """Have campaigns/sql/<name>.sql run on each new connection, before all else.
 
-    What it raises comes out of run_all, and the next call asks it again.
+    `look` gets its rows; what it raises comes out of run_all, and the next call asks
+    again. Behind a pooler each transaction may meet another server: it is asked first.
     """
-    if look not in _greetings:
-        _greetings.append(look)
+    _greetings[name] = look
 
 
 def _session() -> "_Session":
@@ -106,8 +112,7 @@ def _session() -> "_Session":
     if found is None:
         found = _sessions[raw] = _Session(raw)
     if not found.is_known:
-        for look in _greetings:
-            look(found.ask)
+        found.look(found.run(found.greetings(), commit=False))
         found.is_known = True
     return found
 
@@ -119,21 +124,39 @@ class _Session:
         self.is_known = False  # whether those who greet it had nothing against it
         self._raw = raw
         self._prepared: set[bytes] = set()
+        self._has_plans = False  # whether this transaction has _POOLED; a guess
         cursor = psycopg.Cursor(raw)
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
         self._transformer = Transformer(cursor)
 
-    def ask(self, name: str) -> list[Row]:
-        """Run campaigns/sql/<name>.sql, without parameters."""
-        return self.run([Call(name, {})], commit=False)[0].rows
+    @property
+    def is_pooled(self) -> bool:
+        """Return whether a pooler may swap the server after each transaction."""
+        return self._raw.prepare_threshold is None
+
+    def greetings(self) -> list[Call]:
+        """Return the statements that are asked before any other."""
+        return [Call(name, {}) for name in _greetings]
+
+    def look(self, results: Sequence[Result]) -> None:
+        """Have their answers looked at."""
+        for look, result in zip(_greetings.values(), results, strict=True):
+            look(result.rows)
 
     def run(self, calls: Sequence[Call], *, commit: bool) -> list[Result]:
+        """Run the statements as run_all does, on this connection."""
+        idle = self._raw.pgconn.transaction_status == pq.TransactionStatus.IDLE
+        begin = idle and not self._raw.autocommit
+        if not (begin and self.is_pooled and self.is_known):
+            return self._run(calls, begin=begin, commit=commit)
+        first = self.greetings()
+        results = self._run([*first, *calls], begin=True, commit=False)
+        self.look(results[: len(first)])
+        return results[len(first) :]
+
+    def _run(self, calls: Sequence[Call], *, begin: bool, commit: bool) -> list[Result]:
         pgconn = self._raw.pgconn
-        begin = (
-            not self._raw.autocommit
-            and pgconn.transaction_status == pq.TransactionStatus.IDLE
-        )
         ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
         # What each command does: prepare the statement of this name, return the
         # rows of this call, or (None) begin, set or commit.
@@ -142,10 +165,8 @@ class _Session:
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
                 sent.append(None)
-            if self._raw.prepare_threshold is not None and any(
-                known.name not in self._prepared for known, _ in ready
-            ):
-                pgconn.send_query_params(_BY_KEYS, None)
+            if setting := self._setting([known for known, _ in ready], begin=begin):
+                pgconn.send_query_params(setting, None)
                 sent.append(None)
             for each, (known, values) in zip(calls, ready, strict=True):
                 sent += self._send(pgconn, known, values)
@@ -153,6 +174,7 @@ class _Session:
             if commit:
                 pgconn.send_query_params(b"COMMIT", None)
                 sent.append(None)
+                self._has_plans = False
             pgconn.pipeline_sync()
             results = self._raw.wait(_results(pgconn))
         pairs = list(zip(sent, results, strict=True))
@@ -165,12 +187,25 @@ class _Session:
             self._check(result)
         return [self._read(what, r) for what, r in pairs if isinstance(what, Call)]
 
+    def _setting(self, known: Sequence[Statement], *, begin: bool) -> bytes | None:
+        """Return what tells the planner how to go about these statements."""
+        if not self.is_pooled:
+            new = any(each.name not in self._prepared for each in known)
+            return _BY_KEYS if new else None
+        within = self._raw.pgconn.transaction_status != pq.TransactionStatus.IDLE
+        if within and not begin and self._has_plans:
+            return None
+        # A transaction that the ORM began after one of ours that it ended may still
+        # be taken for that: its plans are then PostgreSQL's own choice, no worse.
+        self._has_plans = begin
+        return _POOLED
+
     def _send(
         self, pgconn: "PGconn", known: Statement, values: list[bytes | None]
     ) -> list[bytes]:
         """Queue a statement; return its name if it had to be prepared first."""
         formats = [_BINARY] * len(values)
-        if self._raw.prepare_threshold is None:  # a pooler may swap the server
+        if self.is_pooled:
             pgconn.send_query_params(
                 known.text, values, known.oids, formats, result_format=_BINARY
             )
@@ -200,7 +235,7 @@ class _Session:
         return Result(self._transformer.load_rows(0, result.ntuples, tuple), count)
 
 
-_greetings: list[Callable[[Callable[[str], list[Row]]], None]] = []
+_greetings: dict[str, Callable[[list[Row]], None]] = {}
 _sessions: "WeakKeyDictionary[psycopg.Connection[Row], _Session]" = WeakKeyDictionary()
 
 

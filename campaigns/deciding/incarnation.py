@@ -9,7 +9,7 @@ What cannot be told apart is a disk that was put back as it was (a snapshot, a c
 of the data folder): after that, the command has to be run by hand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -105,7 +105,7 @@ def note(words: str, *, instead_of: str) -> None:
 
 def watch() -> None:
     """Have every connection of this process looked at before it is used for work."""
-    database.greet(_look)
+    database.greet("incarnation", _look)
 
 
 @contextmanager
@@ -119,8 +119,8 @@ def allowed() -> Iterator[None]:
         _allowed = before
 
 
-def _look(run: Callable[[str], list[Row]]) -> None:
-    if not _allowed and not _of(run("incarnation")).fits:
+def _look(rows: list[Row]) -> None:
+    if not _allowed and not _of(rows).fits:
         raise Restored
 
 

@@ -8,7 +8,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from campaigns.deciding import server_version
 from campaigns.reports.readiness import unapplied
-from campaigns.watching import doctor_database, doctor_host, doctor_work
+from campaigns.watching import doctor_database, doctor_host, doctor_pooler, doctor_work
 from campaigns.watching.findings import Check, Finding, error, good
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ WITH_DATABASE: Final[tuple[Check, ...]] = (
     doctor_database.durability,
     doctor_database.time_zone,
     doctor_database.connections,
-    doctor_database.pooler,
+    doctor_pooler.pooler,
     doctor_database.difference_of_clocks,
     doctor_database.old_transactions,
 )
@@ -52,7 +52,7 @@ def look() -> Iterator[Finding]:
         return
     except (DatabaseError, InterfaceError) as away:
         logger.info("the database does not answer: %s", away)
-        yield error(
+        yield doctor_pooler.refused(away) or error(
             "database",
             f"It does not answer ({type(away).__name__}).",
             "Is it running, and is DATABASE_URL right? All else waits for it.",

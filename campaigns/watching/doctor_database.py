@@ -76,8 +76,12 @@ def time_zone() -> Iterator[Finding]:
 
 
 def needed_connections() -> int:
-    """Return how many connections one host with web and clusters may open."""
-    web: int = settings.WEB_WORKERS * settings.WEB_THREADS
+    """Return how many connections one host with web and clusters may open.
+
+    A web worker has its threads, and the lane that commits single events; a cluster
+    its workers, which call the provider by threads but decide in one.
+    """
+    web: int = settings.WEB_WORKERS * (settings.WEB_THREADS + 1)
     return web + settings.CLUSTER_WORKERS + settings.CLUSTER_FEEDBACK_WORKERS + OTHERS
 
 
@@ -104,26 +108,6 @@ def connections() -> Iterator[Finding]:
     else:
         yield good(
             "connections", f"{used} of {most} in use; this host may need {needed}."
-        )
-
-
-def pooler() -> Iterator[Finding]:
-    """Tell whether something stands between us and the server.
-
-    PostgreSQL tells each client its process id at the start; a pooler in front
-    makes one up, or hands on another server's.
-    """
-    (pid,) = _ask("SELECT pg_backend_pid()")
-    if connection.connection.info.backend_pid == pid:
-        yield good("pooler", "None between us and the server.")
-    elif connection.connection.prepare_threshold is None:
-        yield good("pooler", "One is between; statements are not prepared by name.")
-    else:
-        yield warning(
-            "pooler",
-            "One is between (such as PgBouncer), and statements are prepared by name.",
-            "In session mode that is right. In transaction mode it needs PgBouncer "
-            "1.21 or later with max_prepared_statements; else use session mode.",
         )
 
 

@@ -69,6 +69,7 @@ class Load:
         rate: float = 200.0,
         event: Event | None = None,
         again_every: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         """Aim at the product's port; `name` begins every messageId.
 
@@ -79,7 +80,7 @@ class Load:
         self._event = event or self._own_event
         self._again_every = again_every
         self._name = name
-        self._port = port
+        self._host, self._port = host, port
         self._rate = rate
         login = base64.b64encode(f"{key}:".encode()).decode()
         self._headers = {
@@ -185,7 +186,7 @@ class Load:
     ) -> tuple[int, bytes, http.client.HTTPConnection | None]:
         """Return status (0 without an answer), body, and the connection if it is good."""
         to = connection or http.client.HTTPConnection(
-            "127.0.0.1", self._port, timeout=TIMEOUT_S
+            self._host, self._port, timeout=TIMEOUT_S
         )
         try:
             to.request("POST", "/v1/batch", body, self._headers)
