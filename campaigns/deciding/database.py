@@ -124,7 +124,6 @@ class _Session:
         self.is_known = False  # whether those who greet it had nothing against it
         self._raw = raw
         self._prepared: set[bytes] = set()
-        self._has_plans = False  # whether this transaction has _POOLED; a guess
         cursor = psycopg.Cursor(raw)
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
@@ -165,7 +164,7 @@ class _Session:
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
                 sent.append(None)
-            if setting := self._setting([known for known, _ in ready], begin=begin):
+            if setting := self._setting([known for known, _ in ready]):
                 pgconn.send_query_params(setting, None)
                 sent.append(None)
             for each, (known, values) in zip(calls, ready, strict=True):
@@ -174,7 +173,6 @@ class _Session:
             if commit:
                 pgconn.send_query_params(b"COMMIT", None)
                 sent.append(None)
-                self._has_plans = False
             pgconn.pipeline_sync()
             results = self._raw.wait(_results(pgconn))
         pairs = list(zip(sent, results, strict=True))
@@ -187,18 +185,12 @@ class _Session:
             self._check(result)
         return [self._read(what, r) for what, r in pairs if isinstance(what, Call)]
 
-    def _setting(self, known: Sequence[Statement], *, begin: bool) -> bytes | None:
+    def _setting(self, known: Sequence[Statement]) -> bytes | None:
         """Return what tells the planner how to go about these statements."""
-        if not self.is_pooled:
-            new = any(each.name not in self._prepared for each in known)
-            return _BY_KEYS if new else None
-        within = self._raw.pgconn.transaction_status != pq.TransactionStatus.IDLE
-        if within and not begin and self._has_plans:
-            return None
-        # A transaction that the ORM began after one of ours that it ended may still
-        # be taken for that: its plans are then PostgreSQL's own choice, no worse.
-        self._has_plans = begin
-        return _POOLED
+        if self.is_pooled:
+            return _POOLED
+        new = any(each.name not in self._prepared for each in known)
+        return _BY_KEYS if new else None
 
     def _send(
         self, pgconn: "PGconn", known: Statement, values: list[bytes | None]

@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 
 from campaigns.deciding import address_key, clock
 from campaigns.ingest import partitions
@@ -22,7 +22,13 @@ from campaigns.models import (
     WebhookEndpoint,
 )
 from campaigns.providers.sendgrid import scopes
-from campaigns.watching import doctor, doctor_database, doctor_host, doctor_work
+from campaigns.watching import (
+    doctor,
+    doctor_database,
+    doctor_host,
+    doctor_pooler,
+    doctor_work,
+)
 from campaigns.watching.findings import Level
 from demo.sendgrid_simulator import Simulator
 from tests.db.mail_rows import a_customer, a_mail
@@ -165,17 +171,29 @@ def test_too_few_connections_are_found(settings, monkeypatch):
     assert worst(doctor_database.connections) == WARNING
 
 
-def test_a_pooler_between_is_found(monkeypatch):
-    assert worst(doctor_database.pooler) == GOOD
-    monkeypatch.setattr(doctor_database, "_ask", lambda *_: (-1,))
-    assert worst(doctor_database.pooler) == WARNING
-    raw = connection.connection
-    usual = raw.prepare_threshold
-    raw.prepare_threshold = None
-    try:
-        assert worst(doctor_database.pooler) == GOOD
-    finally:
-        raw.prepare_threshold = usual
+def test_a_pooler_between_is_found(monkeypatch, settings):
+    assert worst(doctor_pooler.pooler) == GOOD
+    settings.DATABASE_POOLED = True
+    assert worst(doctor_pooler.pooler) == WARNING
+    # Real ones are in tests/e2e/test_pooler.py; here no server is whose it says.
+    monkeypatch.setattr(doctor_pooler, "server_of", lambda _: -1)
+    assert worst(doctor_pooler.pooler) == GOOD
+    settings.DATABASE_POOLED = False
+    assert worst(doctor_pooler.pooler) == ERROR
+    count = iter(range(10))
+    monkeypatch.setattr(doctor_pooler, "server_of", lambda _: next(count))
+    assert worst(doctor_pooler.pooler) == ERROR
+
+
+def test_a_pooler_that_refuses_us_is_told_from_a_database_that_is_away(settings):
+    said = "connection failed: FATAL:  unsupported startup parameter: options"
+    refused = OperationalError(said)
+    found = doctor_pooler.refused(refused)
+    assert found is not None
+    assert (found.level, found.part) == (ERROR, "pooler")
+    assert doctor_pooler.refused(OperationalError("Connection refused")) is None
+    settings.DATABASE_POOLED = True
+    assert doctor_pooler.refused(refused) is None
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,18 @@ def test_a_restored_one_takes_nothing_and_sends_nothing(world, caplog, monkeypat
     IngestState.objects.update(incarnation="")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_behind_a_pooler_it_is_noticed_on_a_connection_that_was_well(
+    world, monkeypatch
+):
+    """A pooler leads a kept connection to whatever took the server's place."""
+    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
+    world.known("ann")
+    IngestState.objects.update(incarnation=OTHER)
+    with pytest.raises(DatabaseAway, match="after_restore"):
+        world.does("ann", "Clicked")
+
+
 @pytest.mark.parametrize(
     ("part", "trusted"),
     [(0, False), (1, True), (2, False)],

@@ -14,6 +14,7 @@ from campaigns.deciding import database, wire
 from campaigns.deciding.database import BrokenInvariant, call, run, run_all
 from campaigns.deciding.transaction import decide
 from campaigns.models import Topic
+from emailtriggers import connecting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,6 +169,54 @@ def test_without_prepared_statements_everything_works_too(monkeypatch):
             "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^et_'"
         )
         assert cursor.fetchone() == (0,)
+
+
+PLANS = ("plan_cache_mode", "enable_seqscan", "enable_hashjoin", "jit")
+
+
+def plans():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(f"current_setting('{n}')" for n in PLANS))
+        return dict(zip(PLANS, cursor.fetchone(), strict=True))
+
+
+@pytest.fixture
+def pooled(monkeypatch):
+    """A connection as settings make it for a pooler: nothing was asked as it began."""
+    options = connecting.pooled("tests")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    connection.close()
+    yield
+    connection.close()
+
+
+def test_behind_a_pooler_each_transaction_brings_its_planning_and_leaves_none(pooled):
+    as_begun = plans()
+    assert as_begun["plan_cache_mode"] == "auto"
+    for _ in range(2):
+        with atomic():
+            run_all([call("double", value=1)])
+            assert set(plans().values()) == {"off", "force_generic_plan"}
+        assert plans() == as_begun
+    with atomic():  # begun by the ORM
+        assert plans() == as_begun
+        run_all([call("double", value=1)])
+        assert plans()["enable_seqscan"] == "off"
+    assert run_all([call("double", value=1)], commit=True)[0].rows == [(3,)]
+    assert plans() == as_begun
+
+
+def test_a_connection_to_postgresql_itself_asks_it_to_notice_who_is_lost(monkeypatch):
+    options = connecting.straight("tests")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting FROM pg_settings WHERE source = 'client'"
+            " AND name = ANY(%s)",
+            [list(connecting.SERVER)],
+        )
+        assert set(dict(cursor.fetchall())) == set(connecting.SERVER)
 
 
 def test_a_server_that_goes_away_is_an_outage_and_the_next_call_connects_anew():

@@ -137,8 +137,7 @@ def test_a_cut_between_cluster_and_database_is_noticed_and_outlived(two):
 )
 def test_a_host_whose_clock_is_wrong_decides_by_the_databases(two, wrong_s):
     assert FAKETIME, "libfaketime is not installed"
-    wrong = two.add("a", "web", "cluster", DEMO_SPEED=str(SPEED), LD_PRELOAD=str(FAKETIME[0]),
-                    FAKETIME=f"{wrong_s:+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1")  # fmt: skip
+    wrong = two.add("a", "web", "cluster", DEMO_SPEED=str(SPEED), **wrong_by(wrong_s))
     right = two.add("b", "web", "cluster", DEMO_SPEED=str(SPEED))
     # Slow enough that a lease taken for over would be seen.
     two.provider.faults({"kind": "delay", "delay_ms": 2000})
@@ -169,6 +168,16 @@ def test_a_host_whose_clock_is_wrong_decides_by_the_databases(two, wrong_s):
     assert all(WAIT_S - 1 <= wait < WAIT_S + 60 for (wait,) in waits), waits
     assert "clocks" in doctor(wrong)
     assert "clocks" not in doctor(right)
+
+
+def wrong_by(seconds: int) -> dict[str, str]:
+    """Return the environment of processes whose clock is wrong by that much."""
+    return {
+        "LD_PRELOAD": str(FAKETIME[0]),
+        "FAKETIME": f"{seconds:+d}s",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": str(Path(__file__).with_name("faketime")),
+    }
 
 
 def doctor(host) -> str:
