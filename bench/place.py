@@ -1,6 +1,6 @@
 """A database that this process's Django can be led to, and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import Any, Final
@@ -28,6 +28,14 @@ class Place:
         known["NAME"] = name
         backend = load_backend(known["ENGINE"])
         self._connection = backend.DatabaseWrapper(known, DEFAULT_DB_ALIAS)
+
+    def at(self, host: str, port: int) -> None:
+        """Have the next connection lead there by another way."""
+        self._connection.settings_dict |= {"HOST": host, "PORT": str(port)}
+
+    def options(self, options: Mapping[str, object]) -> None:
+        """Have the next connection opened with these options of psycopg's."""
+        self._connection.settings_dict["OPTIONS"] = dict(options)
 
     @contextmanager
     def here(self) -> Iterator[None]:

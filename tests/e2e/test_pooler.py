@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
+from bench.pooler import pooler
 from tests.e2e.load import Load
-from tests.e2e.pooler import pooler
 from tests.e2e.product import Product, wait_for
 from tests.e2e.servers import server
 

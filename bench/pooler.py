@@ -1,22 +1,27 @@
-"""PgBouncer as ops/pgbouncer sets it up, between the product and a server of the test's."""
+"""PgBouncer as ops/pgbouncer sets it up, before a PostgreSQL of a test or of the bench."""
 
 import configparser
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import psycopg
-import pytest
 
+from bench.ports import free_port
 from campaigns.management.processes import dies_with_parent
 from emailtriggers.postgres import Postgres, _as_user, _own
-from tests.e2e.product import ROOT, free_port, wait_for
 
-SHIPPED: Final = ROOT / "ops" / "pgbouncer" / "pgbouncer.ini"
+SHIPPED: Final = Path(__file__).parents[1] / "ops" / "pgbouncer" / "pgbouncer.ini"
+WITHIN_S: Final = 20.0
+
+
+class NoPooler(Exception):
+    """PgBouncer is not installed, or does not start."""
 
 
 class Pooler:
@@ -26,7 +31,7 @@ class Pooler:
         """Take the file of ops/, but for addresses, the log-in and these changes."""
         program = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
         if program is None:
-            pytest.skip("there is no pgbouncer")
+            raise NoPooler("there is no pgbouncer")
         self.program, self.folder = program, folder
         self.port = free_port()
         self.log = folder / "pgbouncer.log"
@@ -34,7 +39,7 @@ class Pooler:
         self._settings = configparser.ConfigParser(interpolation=None)
         self._settings.read_string(SHIPPED.read_text())
         at = f"host={postgres.socket_dir} user=postgres"
-        self._settings["databases"] = {"emailtriggers": f"{at} dbname=emailtriggers"}
+        self._settings["databases"] = {"*": at}
         self._settings["pgbouncer"].update(
             {
                 "listen_addr": "127.0.0.1",
@@ -52,6 +57,12 @@ class Pooler:
         """The DATABASE_URL that leads through it."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/emailtriggers"
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None  # noqa: S101 - it was started
+        return self._process.pid
+
     def start(self) -> "Pooler":
         """Start it, and wait until it answers."""
         self.folder.mkdir(exist_ok=True)
@@ -68,7 +79,11 @@ class Pooler:
                 preexec_fn=dies_with_parent(signal.SIGTERM),
                 **_as_user(),
             )
-        wait_for(self._answers, f"the pooler answers, see {self.log}")
+        end = time.monotonic() + WITHIN_S
+        while not self._answers():
+            if time.monotonic() > end:
+                raise NoPooler(self.log.read_text())
+            time.sleep(0.05)
         return self
 
     def stop(self) -> None:
@@ -78,7 +93,8 @@ class Pooler:
             self._process.wait(10)
 
     def _answers(self) -> bool:
-        with suppress(psycopg.OperationalError), psycopg.connect(self.url):
+        url = self.url.replace("/emailtriggers", "/postgres")
+        with suppress(psycopg.OperationalError), psycopg.connect(url):
             return True
         return False
 
