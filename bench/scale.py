@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,7 +37,9 @@ def main() -> int:
         import_module("django").setup()
         import_module("django.core.management").call_command("migrate", verbosity=0)
         import_module("django.db").connection.close()
-        for line in (*pooling(stage, people=rows // 10), "", *weighing(stage, rows)):
+        for line in chain(
+            pooling(stage, people=rows // 10), [""], weighing(stage, rows)
+        ):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
     return 0

@@ -85,4 +85,3 @@ def server_of(which: BaseDatabaseWrapper) -> int:
         row = cursor.fetchone()
     assert row is not None  # noqa: S101 - it always returns a row
     return int(row[0])
-
