@@ -96,7 +96,7 @@ def test_the_doctor_tells_the_modes_of_a_pooler(tmp_path, database, mode, pooled
     ignoring = {"ignore_startup_parameters": "options"}
     folder = tmp_path / "pooler"
     with pooler(folder, database.postgres, pool_mode=mode, **ignoring) as made:
-        assert says in doctor(tmp_path, made.url, pooled=pooled)
+        wait_for(lambda: says in doctor(tmp_path, made.url, pooled=pooled), says)
 
 
 def test_the_doctor_tells_that_no_pooler_is_there(tmp_path, database):
