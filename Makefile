@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 CHECK_ENV := PUBLIC_URL=https://mail.example.com
 QUIET := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-.PHONY: help run test bench drill check format clean
+.PHONY: help run test bench drill fuzz check format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,9 @@ bench: $(DEV) ## Measure against limits (docs/performance.md); QUICK=1 is short
 
 drill: $(DEV) ## Kill parts of the running product at random, and count what is lost
 	@$(PY) -m drill
+
+fuzz: $(DEV) ## Send hostile requests to the running product; FUZZ_REQUESTS=1000000 is long
+	@$(PY) -m fuzz
 
 check: $(DEV) ## Formatting, lint, import rules, types, migrations, deployment, length
 	.venv/bin/ruff format --check .

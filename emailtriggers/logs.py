@@ -121,6 +121,7 @@ def configured(style: str, *, level: str, process: str) -> dict[str, Any]:
                 "callback": lambda record: "/readyz" not in record.args,
             },
             "paths": {"()": "emailtriggers.logs.StrangePaths"},
+            "floods": {"()": "emailtriggers.floods.Floods"},
         },
         "formatters": {
             "plain": {
@@ -130,7 +131,13 @@ def configured(style: str, *, level: str, process: str) -> dict[str, Any]:
             },
             "json": {"()": "emailtriggers.logs.JsonFormatter", "process": process},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": style}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": style,
+                "filters": ["floods"],
+            }
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Its INFO tells each task; a task here is only a wake-up.

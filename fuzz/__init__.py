@@ -1,0 +1,1 @@
+"""Hostile input at length: what `make fuzz` runs (docs/security.md)."""

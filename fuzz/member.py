@@ -1,0 +1,170 @@
+"""One process of clients: many connections, each with requests of its own."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Final
+
+from fuzz.requests import Kind, Maker, Request, Target
+from fuzz.wire import Closed, NoHttp, Wire
+
+CLIENTS: Final = 12
+AHEAD: Final = 6  # requests sent before the first answer is read
+STALL_S: Final = 20.0
+SHOWN: Final = 20
+SHOWN_BYTES: Final = 3_000
+PASSED: Final = (Kind.EVENTS, Kind.DJANGO, Kind.PUBLIC, Kind.WEBHOOK)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of requests. `found` describes what may not be."""
+
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    slowest_s: dict[str, float] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        """Return how many requests there were."""
+        return self.statuses.total()
+
+    @property
+    def passed(self) -> int:
+        """Return how many were taken: past key or signature, and the parser."""
+        return sum(self.statuses[str(kind), 200] for kind in PASSED)
+
+    def add(self, other: "Tally") -> None:
+        """Add another's figures."""
+        self.statuses.update(other.statuses)
+        self.found += other.found
+        for kind, took_s in other.slowest_s.items():
+            self.slowest_s[kind] = max(took_s, self.slowest_s.get(kind, 0.0))
+
+    def note(self, request: Request, status: int, took_s: float) -> None:
+        """Note an answer; status 0 is none, where none is owed."""
+        kind = str(request.kind)
+        self.statuses[kind, status] += 1
+        self.slowest_s[kind] = max(took_s, self.slowest_s.get(kind, 0.0))
+        if status >= 500:
+            self.complain(f"answered {status}", request)
+        elif took_s > STALL_S:
+            self.complain(f"answered after {took_s:.0f} s", request)
+
+    def complain(self, what: str, request: Request) -> None:
+        """Note what may not be, with what led to it."""
+        if len(self.found) < SHOWN:
+            self.found.append(f"{what}: {request.kind}: {request.data[:SHOWN_BYTES]!r}")
+
+
+def work(target: Target, seed: int, chunks: range) -> Tally:
+    """Send the requests of all chunks from a dozen connections; return what came."""
+    todo, lock, tally = iter(chunks), threading.Lock(), Tally()
+
+    def run() -> None:
+        mine = Client(target)
+        while True:
+            with lock:
+                number = next(todo, None)
+            if number is None:
+                break
+            mine.send_all(mine.maker.chunk(seed, number))
+        mine.close()
+        with lock:
+            tally.add(mine.tally)
+
+    threads = [threading.Thread(target=run) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tally
+
+
+class Client:
+    """One kept connection, and others beside it for what ends a connection."""
+
+    def __init__(self, target: Target) -> None:
+        """Aim at the target; connect when there is something to send."""
+        self.maker = Maker(target)
+        self.tally = Tally()
+        self._port = target.port
+        self._wire: Wire | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def send_all(self, requests: Iterable[Request]) -> None:
+        """Send them all, some at once; note each answer."""
+        for group in _grouped(requests):
+            if group[0].steady:
+                self._together(group)
+            else:
+                self._alone(group[0])
+
+    def _together(self, group: list[Request]) -> None:
+        """Send steady requests in one go; those that got no answer one by one."""
+        answered = self._try(group)
+        for request in group[answered:]:
+            self.close()
+            if not self._try([request]):
+                self.tally.note(request, 0, 0.0)
+                self.tally.complain("no answer", request)
+
+    def _try(self, group: list[Request]) -> int:
+        """Return how many were answered before the connection closed."""
+        wire = self._wire = self._wire or Wire(self._port)
+        began = perf_counter()
+        wire.send(b"".join(request.data for request in group))
+        for number, request in enumerate(group):
+            try:
+                status, _ = wire.answer(is_head=request.is_head)
+            except (Closed, NoHttp) as error:
+                if isinstance(error, NoHttp):
+                    self.tally.complain(f"no HTTP: {error}", request)
+                self.close()
+                return number
+            except TimeoutError:
+                self.tally.complain("a stall", request)
+                self.close()
+                return number
+            self.tally.note(request, status, perf_counter() - began)
+        return len(group)
+
+    def _alone(self, request: Request) -> None:
+        """Send what may end its connection; an answer is not owed, an end is."""
+        wire = Wire(self._port)
+        began = perf_counter()
+        wire.send(request.data)
+        status = 0
+        try:
+            status = wire.ending()
+        except TimeoutError:
+            self.tally.complain("neither answer nor end", request)
+        finally:
+            with suppress(OSError):
+                wire.close()
+        self.tally.note(request, status, perf_counter() - began)
+
+
+def _grouped(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    group: list[Request] = []
+    for request in requests:
+        if not request.steady:
+            if group:
+                yield group
+            yield [request]
+            group = []
+            continue
+        group.append(request)
+        if len(group) == AHEAD:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,98 @@
+"""One run: requests in four quarters, what is held after each, and the verdict."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Final
+
+from fuzz.member import Tally, work
+from fuzz.requests import CHUNK, Target
+from fuzz.site import Held, Site
+
+MEMBERS: Final = 2
+QUARTERS: Final = 4
+# Between the second quarter's end and the last one's: caches fill before that.
+MOST_GROWTH_MB: Final = 24.0
+MOST_FILES: Final = 24  # connections that close at that moment
+MOST_SESSIONS: Final = 2 * (16 + 2)  # WEB_WORKERS, WEB_THREADS, lane and spare
+HALF: Final = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a run was and what came of it; times in seconds."""
+
+    seed: int
+    tally: Tally = field(default_factory=Tally)
+    held: list[Held] = field(default_factory=list)
+    quarters_s: list[float] = field(default_factory=list)
+    settled_s: float = 0.0
+    mailed: bool = False
+    breaches: list[str] = field(default_factory=list)
+
+    @property
+    def took_s(self) -> float:
+        """Return the seconds in which requests were sent."""
+        return sum(self.quarters_s)
+
+    @property
+    def grown_mb(self) -> float:
+        """Return what the web workers grew by between the second quarter and the end."""
+        return round(self.held[-1].mb - self.held[1].mb, 1)
+
+
+def run(site: Site, target: Target, *, seed: int, requests: int) -> Outcome:
+    """Send so many requests, and look what they did to the site."""
+    outcome = Outcome(seed=seed)
+    workers = {worker.pid for worker in site.workers()}
+    site.troubles()
+    chunks = -(-requests // CHUNK)
+    with ProcessPoolExecutor(MEMBERS, mp_context=get_context("spawn")) as crew:
+        for quarter in range(QUARTERS):
+            numbers = range(
+                chunks * quarter // QUARTERS, chunks * (quarter + 1) // QUARTERS
+            )
+            began = time.monotonic()
+            jobs = [
+                crew.submit(work, target, seed, numbers[member::MEMBERS])
+                for member in range(MEMBERS)
+            ]
+            for job in jobs:
+                outcome.tally.add(job.result())
+            outcome.quarters_s.append(time.monotonic() - began)
+            outcome.held.append(site.held())
+    outcome.settled_s = site.settled()
+    outcome.mailed = site.mails_still_leave(f"after-{seed}-{requests}")
+    outcome.breaches = [
+        *outcome.tally.found,
+        *_leaks(outcome.held),
+        *(f"in the log: {line}" for line in site.troubles()[:20]),
+        *site.failed_webhooks(),
+        *site.differences(),
+    ]
+    if not outcome.mailed:
+        outcome.breaches.append("a sound event became no mail")
+    if {worker.pid for worker in site.workers()} != workers:
+        outcome.breaches.append("a web worker ended and was started again")
+    if outcome.tally.passed < HALF * outcome.tally.sent:
+        outcome.breaches.append("less than half got past key and parser")
+    return outcome
+
+
+def _leaks(held: Sequence[Held]) -> list[str]:
+    before, after = held[1], held[-1]
+    found = []
+    if after.mb - before.mb > MOST_GROWTH_MB:
+        found.append(f"web workers grew from {before.mb} to {after.mb} MB")
+    # The pool starts its threads when they are needed; each has a session, a file.
+    for what, old, new, most in (
+        ("open files", before.files, after.files, MOST_FILES),
+        ("threads", before.threads, after.threads, 1),
+    ):
+        if new - after.sessions > old - before.sessions + most:
+            found.append(f"{what} grew from {old} to {new}")
+    if after.sessions > MOST_SESSIONS:
+        found.append(f"{after.sessions} sessions with the database are open")
+    return found
