@@ -14,7 +14,8 @@ from typing import Final
 MOST: Final = 10  # lines of a kind within a window
 WINDOW_S: Final = 60.0
 # Loggers whose lines strangers can bring about, as many as they like.
-OF_CLIENTS: Final = ("django.request", "django.security", "campaigns.feedback.views")
+OF_DJANGO: Final = ("django.request", "django.security")
+OURS: Final = ("campaigns.feedback.views", "emailtriggers.signing_in")
 
 Kind = tuple[str, int]
 
@@ -75,14 +76,15 @@ class Floods(logging.Filter):
 
 def kind_of(record: logging.LogRecord) -> Kind | None:
     """Return (logger, status) of a client's refusal, None of all else. Few differ."""
-    if not record.name.startswith(OF_CLIENTS):
+    if record.name in OURS:
+        return (record.name, 0) if "refused" in str(record.msg) else None
+    if not record.name.startswith(OF_DJANGO):
         return None
     status = getattr(record, "status_code", 0)
     if not isinstance(status, int) or status >= 500:
         return None
-    if record.name == "django.request" and not status:
-        return None
-    is_ours = record.name == OF_CLIENTS[-1]
     return (
-        None if is_ours and "refused" not in str(record.msg) else (record.name, status)
+        None
+        if record.name == "django.request" and not status
+        else (record.name, status)
     )

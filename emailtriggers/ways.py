@@ -78,6 +78,7 @@ def refuse(why: Refusal, environ: Environ) -> Answer:
     else:
         response = errors.too_slow(request, within_s=settings.WEB_BODY_S)
     response["Content-Length"] = str(len(response.content))
+    response["X-Content-Type-Options"] = "nosniff"
     return Answer(response.status_code, list(response.items()), response.content)
 
 

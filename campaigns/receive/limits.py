@@ -23,7 +23,7 @@ def public_rate() -> int:
 
 def address_key(source: SourceRef, request: HttpRequest) -> str:
     """Name the bucket of the client's network address."""
-    return f"{source.id}/address/{_network(client_address(request))}"
+    return f"{source.id}/address/{client_network(request)}"
 
 
 def costs(
@@ -48,6 +48,11 @@ def client_address(request: HttpRequest) -> str:
         if len(hops) >= proxies and hops[-proxies].strip():
             return hops[-proxies].strip()
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def client_network(request: HttpRequest) -> str:
+    """Return the client's address, or for IPv6 its /64."""
+    return _network(client_address(request))
 
 
 def _network(address: str) -> str:

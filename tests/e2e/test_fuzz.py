@@ -1,0 +1,52 @@
+"""The fuzzer in seconds: one fixed seed, and one that is new each time."""
+
+import secrets
+
+import pytest
+
+from fuzz import library
+from fuzz.report import table
+from fuzz.run import run
+from fuzz.site import Site
+
+pytestmark = pytest.mark.crash
+
+REQUESTS = 1_500
+INPUTS = 150
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    made = Site(tmp_path_factory.mktemp("fuzz"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def target(site):
+    return site.target()
+
+
+@pytest.fixture(params=["fixed", "new"])
+def seed(request):
+    chosen = 1 if request.param == "fixed" else secrets.randbelow(1_000_000)
+    print(f"FUZZ_SEED={chosen}")
+    return chosen
+
+
+def test_the_running_product_bears_hostile_requests(site, target, seed):
+    outcome = run(site, target, seed=seed, requests=REQUESTS)
+    print(table(outcome))
+    assert outcome.breaches == []
+    assert outcome.tally.sent == REQUESTS
+
+
+def test_the_readers_bear_hostile_input(seed):
+    read = library.run(seed, INPUTS)
+    assert read.found == []
+    for name in library.READERS:
+        assert any(key.startswith(f"{name}: taken") or key.endswith("rendered")
+                   for key in read.counts)  # fmt: skip
