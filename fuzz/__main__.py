@@ -25,7 +25,7 @@ def main() -> int:
     site = Site(folder)
     try:
         site.start()
-        outcome = run(site, site.target(), seed=seed, requests=requests)
+        outcome = run(site, site.target(), seed=seed, requests=requests, tell=_say)
     finally:
         site.end()
     _say(table(outcome))

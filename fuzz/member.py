@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -11,7 +12,7 @@ from typing import Final
 from fuzz.requests import Kind, Maker, Request, Target
 from fuzz.wire import Closed, NoHttp, Wire
 
-CLIENTS: Final = 12
+CLIENTS: Final = 32
 AHEAD: Final = 6  # requests sent before the first answer is read
 STALL_S: Final = 20.0
 SHOWN: Final = 20
@@ -61,26 +62,22 @@ class Tally:
 
 
 def work(target: Target, seed: int, chunks: range) -> Tally:
-    """Send the requests of all chunks from a dozen connections; return what came."""
+    """Send the requests of all chunks from many connections; return what came."""
     todo, lock, tally = iter(chunks), threading.Lock(), Tally()
 
-    def run() -> None:
+    def run() -> Tally:
         mine = Client(target)
         while True:
             with lock:
                 number = next(todo, None)
             if number is None:
-                break
+                mine.close()
+                return mine.tally
             mine.send_all(mine.maker.chunk(seed, number))
-        mine.close()
-        with lock:
-            tally.add(mine.tally)
 
-    threads = [threading.Thread(target=run) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CLIENTS) as crew:
+        for done in [crew.submit(run) for _ in range(CLIENTS)]:
+            tally.add(done.result())
     return tally
 
 

@@ -39,17 +39,17 @@ class Kind(StrEnum):
 
 # How many of a hundred thousand.
 WEIGHTS: Final = {
-    Kind.EVENTS: 61_000,
-    Kind.DJANGO: 7_000,
-    Kind.PUBLIC: 2_000,
-    Kind.BROKEN: 7_000,
-    Kind.STRANGER: 4_000,
-    Kind.WEBHOOK: 5_000,
-    Kind.FORGED: 2_000,
-    Kind.LINK: 3_000,
-    Kind.LOOK: 5_000,
-    Kind.LOGIN: 1_000,
-    Kind.RAW: 3_000,
+    Kind.EVENTS: 79_000,
+    Kind.DJANGO: 3_500,
+    Kind.PUBLIC: 1_000,
+    Kind.BROKEN: 4_000,
+    Kind.STRANGER: 2_500,
+    Kind.WEBHOOK: 2_500,
+    Kind.FORGED: 1_000,
+    Kind.LINK: 1_500,
+    Kind.LOOK: 2_500,
+    Kind.LOGIN: 500,
+    Kind.RAW: 2_000,
 }
 
 

@@ -1,7 +1,7 @@
 """One run: requests in four quarters, what is held after each, and the verdict."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -43,8 +43,18 @@ class Outcome:
         return round(self.held[-1].mb - self.held[1].mb, 1)
 
 
-def run(site: Site, target: Target, *, seed: int, requests: int) -> Outcome:
-    """Send so many requests, and look what they did to the site."""
+def run(
+    site: Site,
+    target: Target,
+    *,
+    seed: int,
+    requests: int,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> Outcome:
+    """Send so many requests, and look what they did to the site.
+
+    `tell` is given a line after each quarter.
+    """
     outcome = Outcome(seed=seed)
     workers = {worker.pid for worker in site.workers()}
     site.troubles()
@@ -63,6 +73,11 @@ def run(site: Site, target: Target, *, seed: int, requests: int) -> Outcome:
                 outcome.tally.add(job.result())
             outcome.quarters_s.append(time.monotonic() - began)
             outcome.held.append(site.held())
+            tell(
+                f"  {outcome.tally.sent:,} sent in {outcome.took_s:,.0f} s, "
+                f"{outcome.tally.passed:,} past key and parser, "
+                f"{len(outcome.tally.found)} found; {outcome.held[-1]}"
+            )
     outcome.settled_s = site.settled()
     outcome.mailed = site.mails_still_leave(f"after-{seed}-{requests}")
     outcome.breaches = [
@@ -76,6 +91,8 @@ def run(site: Site, target: Target, *, seed: int, requests: int) -> Outcome:
         outcome.breaches.append("a sound event became no mail")
     if {worker.pid for worker in site.workers()} != workers:
         outcome.breaches.append("a web worker ended and was started again")
+    if outcome.tally.sent != chunks * CHUNK:
+        outcome.breaches.append("some requests were not sent")
     if outcome.tally.passed < HALF * outcome.tally.sent:
         outcome.breaches.append("less than half got past key and parser")
     return outcome

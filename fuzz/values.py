@@ -1,5 +1,6 @@
 """Odd values, and changes to JSON that leave it JSON."""
 
+import copy
 import json
 from collections.abc import Callable
 from random import Random
@@ -18,7 +19,6 @@ def _nested(depth: int) -> Json:
     return value
 
 
-# Made once; nobody changes what is inside them, for a change replaces members.
 CHEAP: Final[tuple[Json, ...]] = (
     None, True, False, 0, -1, 42, 0.1, -0.0, "", " ", "0", "null", "\x00", "a\x00b",
     "\ud800", "x\udfffy", "\ufeff", "\ufffe", "\u202eevil", "e\u0301", "\u0130", "ß",
@@ -48,8 +48,9 @@ NAMES: Final = (
 
 
 def odd(rng: Random) -> Json:
-    """Return an odd value."""
-    return rng.choice(DEAR if rng.random() < IS_DEAR else CHEAP)
+    """Return an odd value, which may be changed."""
+    found = rng.choice(DEAR if rng.random() < IS_DEAR else CHEAP)
+    return copy.deepcopy(found) if isinstance(found, dict | list) else found
 
 
 def changed(rng: Random, value: Json) -> Json:

@@ -156,7 +156,7 @@ def _is_worker(process: psutil.Process) -> bool:
     """Return whether it is a child of the web server's main process."""
     with suppress(psutil.NoSuchProcess):
         parent = process.parent()
-        return parent is not None and "granian" in parent.cmdline()
+        return parent is not None and "granian" in " ".join(parent.cmdline())
     return False
 
 

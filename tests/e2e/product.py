@@ -154,7 +154,8 @@ class Product:
         if name == "postmaster":
             return [p for p in children if p.name() == "postgres"]
         if name == "web worker":
-            (web,) = [p for p in children if "granian" in p.cmdline()]
+            # With setproctitle installed, granian makes its command one title.
+            (web,) = [p for p in children if "granian" in " ".join(p.cmdline())]
             return in_order(web.children())
         mains = [
             process
