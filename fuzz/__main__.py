@@ -20,6 +20,7 @@ def main() -> int:
     """Return 0 if nothing was found, else 1."""
     seed = int(os.environ.get("FUZZ_SEED") or secrets.randbelow(1_000_000))
     requests = int(os.environ.get("FUZZ_REQUESTS") or 20_000)
+    seconds = float(os.environ.get("FUZZ_SECONDS") or "inf")
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     _say(f"fuzz, {requests} requests, FUZZ_SEED={seed}, in {folder}")
     site = Site(folder)

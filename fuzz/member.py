@@ -1,6 +1,7 @@
 """One process of clients: many connections, each with requests of its own."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,8 +62,12 @@ class Tally:
             self.found.append(f"{what}: {request.kind}: {request.data[:SHOWN_BYTES]!r}")
 
 
-def work(target: Target, seed: int, chunks: range) -> Tally:
-    """Send the requests of all chunks from many connections; return what came."""
+def work(target: Target, seed: int, chunks: range, seconds: float) -> Tally:
+    """Send the requests of the chunks from many connections; return what came.
+
+    No chunk is begun after so many seconds.
+    """
+    end = time.monotonic() + seconds
     todo, lock, tally = iter(chunks), threading.Lock(), Tally()
 
     def run() -> Tally:
@@ -70,7 +75,7 @@ def work(target: Target, seed: int, chunks: range) -> Tally:
         while True:
             with lock:
                 number = next(todo, None)
-            if number is None:
+            if number is None or time.monotonic() > end:
                 mine.close()
                 return mine.tally
             mine.send_all(mine.maker.chunk(seed, number))

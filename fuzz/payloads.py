@@ -7,7 +7,9 @@ from typing import Any, Final
 from demo.samples.events import CUSTOMER, EVENTS
 from fuzz.values import changed
 
-PEOPLE: Final = 4_000
+# Many, and each with one visitor id, as people are: joining them at random would
+# make one person of all, whose history every event would have to read.
+PEOPLE: Final = 50_000
 # Names that rules listen to are rare: each may cost a mail.
 STARTS: Final = 0.04
 HARMLESS: Final = ("Button Clicked", "Page Scrolled", "Search Made", "Report Opened")
@@ -26,7 +28,7 @@ def _who(rng: Random) -> Call:
     if rng.random() < 0.8:
         said["userId"] = f"fz-{number}"
     if "userId" not in said or rng.random() < 0.3:
-        said["anonymousId"] = f"fa-{rng.randrange(PEOPLE)}"
+        said["anonymousId"] = f"fa-{number}"
     if rng.random() < 0.3:
         said["timestamp"] = "2026-01-05T09:30:00.123Z"
         said["sentAt"] = "2026-01-05T09:30:01Z"
@@ -62,11 +64,8 @@ def _page(rng: Random) -> Call:
 
 
 def _alias(rng: Random) -> Call:
-    return {
-        "type": "alias",
-        "previousId": f"fa-{rng.randrange(PEOPLE)}",
-        "userId": f"fz-{rng.randrange(PEOPLE)}",
-    }
+    number = rng.randrange(PEOPLE)
+    return {"type": "alias", "previousId": f"fa-{number}", "userId": f"fz-{number}"}
 
 
 def _group(rng: Random) -> Call:

@@ -5,6 +5,7 @@ import secrets
 import pytest
 
 from fuzz import library
+from fuzz.crowd import crowds
 from fuzz.report import table
 from fuzz.run import run
 from fuzz.site import Site
@@ -13,6 +14,8 @@ pytestmark = pytest.mark.crash
 
 REQUESTS = 1_500
 INPUTS = 150
+IDLE = 400
+MOST_LINES = 60  # of a log within some seconds, whatever a flood asks for
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +53,18 @@ def test_the_readers_bear_hostile_input(seed):
     for name in library.READERS:
         assert any(key.startswith(f"{name}: taken") or key.endswith("rendered")
                    for key in read.counts)  # fmt: skip
+
+
+def test_others_are_served_beside_every_crowd(site, target):
+    stages = crowds(site, target, idle=IDLE, seconds=1.5, tell=print)
+    assert len(stages) == 6
+    assert {stage.name: stage.lost for stage in stages if stage.lost} == {}
+    assert all(stage.events > 1 for stage in stages)
+    assert {s.name: s.log_lines for s in stages if s.log_lines > MOST_LINES} == {}
+    silent, slow, secret, public, stranger = (stage.crowd for stage in stages[1:])
+    assert silent == f"{IDLE} still open"
+    assert slow == "200 still open"
+    assert secret.startswith("200: ")
+    assert "429: " in public
+    assert stranger.startswith("401: ")
+    assert all("50" not in said.partition(":")[0] for said in (secret, public))
