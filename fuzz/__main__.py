@@ -26,7 +26,14 @@ def main() -> int:
     site = Site(folder)
     try:
         site.start()
-        outcome = run(site, site.target(), seed=seed, requests=requests, tell=_say)
+        outcome = run(
+            site,
+            site.target(),
+            seed=seed,
+            requests=requests,
+            seconds=seconds,
+            tell=_say,
+        )
     finally:
         site.end()
     _say(table(outcome))

@@ -17,7 +17,7 @@ WEBHOOKS: Final = (
     "processed", "delivered", "deferred", "bounce", "dropped", "open", "click",
     "spamreport", "unsubscribe", "group_unsubscribe", "group_resubscribe", "blocked",
 )  # fmt: skip
-ALIKE: Final = 0.15  # of all values nothing is changed
+ALIKE: Final = 0.35  # of all values nothing is changed
 
 Call = dict[str, Any]
 
