@@ -32,6 +32,7 @@ AHEAD: Final = 4
 KEPT: Final = 50  # rounds on one connection
 LEAST: Final = 1_500  # more than a public key's minute
 OTHER_FILES: Final = 500
+MOST_LINES: Final = 60  # in the log, whatever a flood asks for within some seconds
 HEALTH: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SLOW_HEAD: Final = b"POST /v1/track HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 
@@ -88,6 +89,15 @@ def crowds(
         stages.append(_stage(site, target, name, crowd, seconds))
         tell(f"  {stages[-1]}")
     return stages
+
+
+def trouble_in(stages: Sequence[Stage]) -> list[str]:
+    """Return what no crowd may bring about: lost events, a log that fills."""
+    return [
+        f"beside {stage.name}: {stage.lost} events lost, {stage.log_lines} log lines"
+        for stage in stages
+        if stage.lost or stage.log_lines > MOST_LINES
+    ]
 
 
 def _stage(

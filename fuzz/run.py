@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
 
+from fuzz.crowd import Stage
 from fuzz.member import Tally, work
 from fuzz.requests import CHUNK, Target
 from fuzz.site import Held, Site
@@ -32,6 +33,7 @@ class Outcome:
     settled_s: float = 0.0
     mailed: bool = False
     breaches: list[str] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
 
     @property
     def took_s(self) -> float:
