@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 CHECK_ENV := PUBLIC_URL=https://mail.example.com
 QUIET := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
-.PHONY: help run test bench drill fuzz check format clean
+.PHONY: help run test mutate bench drill fuzz check format clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
 
 test: $(DEV) ## Run all tests
 	$(PY) -m pytest -n 2 $(ARGS)
+
+mutate: $(DEV) ## Change the core in small ways; some test must notice (ARGS=gate)
+	@$(PY) -m tests.mutation $(ARGS)
 
 bench: $(DEV) ## Measure against limits (docs/performance.md); QUICK=1 is short
 	@$(PY) -m bench $(if $(QUICK),--quick) $(ARGS)
@@ -41,7 +44,7 @@ format: $(DEV) ## Format the code and mend what lint can mend
 	.venv/bin/ruff format .
 
 clean: ## Remove the virtual environment and caches; var/ with its data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 
 $(PY):
 	@command -v $(PYTHON) >/dev/null || { \

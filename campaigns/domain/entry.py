@@ -262,9 +262,9 @@ def start_journey(
     """Return the state with the journey under way, and its cooldown."""
     version, doc = entered.version, entered.version.document
     event, ref = arrival.event, arrival.ref
+    zone = rules.policy.zone(state.person.time_zone)
     goal_until = None
     if doc.goal:
-        zone = rules.policy.zone(state.person.time_zone)
         goal_until = add(event.occurred_at, doc.goal.window, zone)
     journey = Journey(
         id=new_id(),
@@ -288,7 +288,6 @@ def start_journey(
     else:
         journey = begin_step(state, journey, rules, base=event.occurred_at, now=now)
     if doc.cooldown:
-        zone = rules.policy.zone(state.person.time_zone)
         until = add(now, doc.cooldown.duration, zone)
         cooldowns = {**state.cooldowns, (version.rule, entered.key): until}
         state = replace(state, cooldowns=cooldowns)

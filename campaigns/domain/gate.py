@@ -91,7 +91,7 @@ def gate(
     if mail.version is None or mail.rule is None:
         return _address(mail, state, facts, rules, now=now) or Go()
     version = rules.version(mail.version)
-    journey = state.journeys.get(mail.journey) if mail.journey else None
+    journey = state.journey_of(mail)
     stopped = _stopped(mail, journey, facts, rules)
     if stopped is not None or version is None:
         return stopped or Hold(SkipReason.RULE_UNREADABLE, {"version": mail.version})
@@ -265,7 +265,7 @@ def apply_verdict(
 
 def _after_skip(state: State, mail: Mail, rules: Ruleset, *, now: datetime) -> State:
     """Return the state with the journey gone on, or ended by the exit just found."""
-    journey = state.journeys.get(mail.journey) if mail.journey else None
+    journey = state.journey_of(mail)
     if mail.reason == SkipReason.EXITED and journey is not None and journey.is_open:
         return state.end_journey(
             journey, JourneyState.EXITED, cause=mail.detail or {}, now=now
@@ -289,7 +289,7 @@ def _requeued(mail: Mail, until: datetime, variant: int | None, rules: Ruleset) 
 
 def after_mail(state: State, mail: Mail, rules: Ruleset, *, now: datetime) -> State:
     """Return the state with the mail's journey at its next step, if it waited for it."""
-    journey = state.journeys.get(mail.journey) if mail.journey else None
+    journey = state.journey_of(mail)
     if (
         journey is None
         or not journey.is_open

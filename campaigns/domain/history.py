@@ -80,3 +80,5 @@ def _dids(condition: Condition) -> Iterator[Did]:
             yield from _dids(part)
         case Did():
             yield condition
+        case _:
+            return

@@ -238,6 +238,10 @@ class State(Struct, frozen=True):
             )
         )
 
+    def journey_of(self, mail: Mail) -> Journey | None:
+        """Return the mail's journey; None if it has none, or it is not loaded."""
+        return None if mail.journey is None else self.journeys.get(mail.journey)
+
     def mail_of(self, journey: Journey) -> Mail | None:
         """Return the unsettled mail of the journey's present step, if there is one."""
         return next(

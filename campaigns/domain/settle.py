@@ -34,7 +34,7 @@ def settle(mail: Mail, answer: Answer, *, now: datetime) -> tuple[Mail, AttemptS
     """
     match answer:
         case Accepted(provider_id) if mail.state in NOT_FINAL:
-            return _sent(mail, provider_id, now=now), AttemptState.ACCEPTED
+            return _sent(mail, now=now, provider_id=provider_id), AttemptState.ACCEPTED
         case Refused() if mail.state is MessageState.SENDING:
             return _refused(mail, answer, now=now)
         case Ambiguous(detail) if mail.state is MessageState.SENDING:
@@ -45,7 +45,7 @@ def settle(mail: Mail, answer: Answer, *, now: datetime) -> tuple[Mail, AttemptS
             return mail, AttemptState.AMBIGUOUS
 
 
-def _sent(mail: Mail, provider_id: str, *, now: datetime) -> Mail:
+def _sent(mail: Mail, *, now: datetime, provider_id: str = "") -> Mail:
     return mail.move(
         MessageState.SENT,
         provider_message_id=provider_id or mail.provider_message_id,
@@ -62,7 +62,7 @@ def _ambiguous(mail: Mail) -> AttemptState:
 def unknown(mail: Mail, detail: str, *, now: datetime) -> Mail:
     """Return the mail whose fate nobody knows; evidence, if any came, settles it."""
     if mail.evidence_at is not None:
-        return _sent(mail, "", now=now)
+        return _sent(mail, now=now)
     return mail.move(
         MessageState.UNKNOWN,
         reason="no_answer",
@@ -75,7 +75,7 @@ def _refused(
     mail: Mail, answer: Refused, *, now: datetime
 ) -> tuple[Mail, AttemptState]:
     if mail.evidence_at is not None:
-        return _sent(mail, "", now=now), AttemptState.ACCEPTED
+        return _sent(mail, now=now), AttemptState.ACCEPTED
     detail = {
         "refusal": str(answer.refusal),
         "status": answer.status,
@@ -129,7 +129,7 @@ def apply_settled(
 
 def _back_in_queue(state: State, mail: Mail, *, now: datetime) -> State:
     """Return the state; a mail given back to a journey that ended meanwhile is cancelled."""
-    journey = state.journeys.get(mail.journey) if mail.journey else None
+    journey = state.journey_of(mail)
     over = mail.journey is not None and (journey is None or not journey.is_open)
     if over and mail.redriven_at is None:
         return state.with_mail(mail.cancel("journey_over", now=now))
@@ -161,5 +161,5 @@ def see_evidence(mail: Mail, *, now: datetime) -> Mail:
     """
     seen = replace(mail, evidence_at=mail.evidence_at or now)
     if seen.state is MessageState.UNKNOWN:
-        return _sent(seen, "", now=now)
+        return _sent(seen, now=now)
     return seen

@@ -223,6 +223,14 @@ class TestConversions:
         after, _ = reacted(arrival(at=NOON - HOUR), self.RULE)
         assert after.journeys[50].goal_until == WEEK_ON - HOUR
 
+    def test_in_the_customers_days(self):
+        """In the night of March 29 Berlin's clocks go forward."""
+        berlin = state(who=person(time_zone="Europe/Berlin"))
+        late = arrival(at=NOON + timedelta(days=26))
+        rule = version(goal=Goal(event="Bought", window=days(1)))
+        after, _ = reacted(late, rule, to=berlin, now=NOON + timedelta(days=26))
+        assert after.journeys[50].goal_until == NOON + timedelta(days=26, hours=23)
+
     @pytest.mark.parametrize(
         "more",
         [

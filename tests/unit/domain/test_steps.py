@@ -273,6 +273,12 @@ class TestAdvancing:
         closed = advanced(version(step(window=AFTERNOONS)), about=tokyo)
         assert closed == Sleep(opens)
 
+    def test_its_variants_are_held_against_the_past_up_to_now(self):
+        rule = version(step(variant(condition=bought_once_within(1, "hours"))))
+        about = state(happened("Bought", NOON - 59 * MINUTE))
+        assert isinstance(advanced(rule, about=about), Send)
+        assert isinstance(advanced(rule, about=about, now=NOON + MINUTE), Pass)
+
     def test_a_step_for_whom_no_variant_is_meant_is_passed(self):
         gold = variant(condition=where("customer.plan", "eq", "gold"))
         passed = advanced(version(step(), step(gold)), of=journey(step=1))
