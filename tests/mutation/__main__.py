@@ -39,6 +39,7 @@ KILLED = {"killed", "segfault", "caught by type check"}
 def main(names: list[str]) -> int:
     """Run, write, print; return the exit code."""
     os.chdir(ROOT)
+    os.nice(NICENESS)
     known = modules()
     if unknown := set(names) - set(known):
         print(f"There is no {', '.join(sorted(unknown))}; there is {', '.join(known)}.")
@@ -62,7 +63,6 @@ def _mutmut(patterns: list[str]) -> None:
         [sys.executable, "-m", "mutmut", "run", "--max-children", "1", *patterns],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        preexec_fn=lambda: os.nice(NICENESS),  # noqa: PLW1509 - no threads here
         check=True,
     )
 

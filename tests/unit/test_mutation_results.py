@@ -55,7 +55,9 @@ def test_every_reason_is_needed():
 
 
 def test_the_tests_that_are_asked_exist():
-    named = re.findall(r'"(tests/unit/[\w/]+\.py)"', (ROOT / "pyproject.toml").read_text())
+    named = re.findall(
+        r'"(tests/unit/[\w/]+\.py)"', (ROOT / "pyproject.toml").read_text()
+    )
     assert named
     for path in named:
         assert (ROOT / path).is_file()
