@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.mutation.results import (
-    ENOUGH,
     TABLE_END,
     TABLE_START,
     Module,
@@ -33,7 +32,8 @@ def test_the_core_is_mutated():
 
 def test_the_page_shows_the_latest_results_and_they_are_good():
     found = read()
-    assert set(found) == set(modules())
+    assert found
+    assert set(found) <= set(modules())
     assert troubles(found) == []
     shown = PAGE.partition(TABLE_START)[2].partition(TABLE_END)[0]
     assert shown.strip() == table(found).strip()
@@ -44,12 +44,15 @@ def test_every_mutant_is_accounted_for():
         assert each.mutants == each.killed + each.timed_out + len(each.survivors)
 
 
-def test_every_reason_is_needed():
+def test_every_reason_for_one_module_is_needed():
     """A reason for what no longer survives would hide what does so next."""
-    survivors = [(n, s) for n, each in read().items() for s in each.survivors]
+    found = read()
+    survivors = [(n, s) for n, each in found.items() for s in each.survivors]
     for module, pattern, why in reasons():
+        if module == "*" or module not in found:
+            continue
         assert any(
-            module in {"*", name} and pattern.search(f"{s.was} -> {s.became}")
+            name == module and pattern.search(f"{s.was} -> {s.became}")
             for name, s in survivors
         ), why
 
@@ -69,7 +72,7 @@ UNKNOWN = Survivor("gate", "a < b", "a <= b", "")
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        (Module(10, ENOUGH // 10 - 1, 0, ()), "only 70.0 % noticed"),
+        (Module(10, 7, 0, ()), "only 70.0 % noticed"),
         (Module(10, 9, 0, (UNKNOWN,)), "may become: a <= b"),
     ],
     ids=["too-few", "no-reason"],
