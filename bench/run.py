@@ -26,6 +26,7 @@ from bench.scenarios import (
     webhooks,
 )
 from bench.stage import Stage
+from campaigns.deciding.garbage import collect_less
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def run(options: Options, stage: Stage) -> int:
     call_command("migrate", verbosity=0, interactive=False)
     ((server,),) = stage.ask("SHOW server_version")
     connection.close()
+    collect_less()  # as web and cluster processes do
     bench = Bench(options, stage, say)
     chosen = [s for s in SCENARIOS if not options.only or s.name in options.only]
     began = time.perf_counter()

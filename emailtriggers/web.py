@@ -5,6 +5,7 @@ from typing import Final
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from campaigns.deciding.garbage import collect_less
 from emailtriggers.door import Door, Ways
 from emailtriggers.serving import allow_files
 from emailtriggers.threads import Pool
@@ -20,3 +21,4 @@ door: Final = Door(
     pool=Pool(settings.WEB_THREADS, waiting=settings.WEB_QUEUE),
     body_s=settings.WEB_BODY_S,
 )
+collect_less()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec.json import encode
+
 from bench.bench import Bench
 from bench.feed import Feed, total
 from bench.measure import Sample
@@ -13,7 +15,6 @@ from bench.world import ENTERS, Shop, add_people, add_rule, open_shop
 from campaigns.deciding import clock, database
 from campaigns.deciding.database import Call, call
 from campaigns.deciding.wire import statement
-from campaigns.deciding.write import text
 from campaigns.domain.events import IncomingEvent
 from campaigns.ingest.arrivals import dedupe_key
 from campaigns.ingest.record import record
@@ -185,8 +186,8 @@ class _Three:
                 name=[e.name for e in batch],
                 message_id=[e.message_id for e in batch],
                 occurred_at=[e.occurred_at for e in batch],
-                properties=[text(e.properties) for e in batch],
-                context=[text(e.context) for e in batch],
+                properties=[encode(e.properties) for e in batch],
+                context=[encode(e.context) for e in batch],
                 **dict.fromkeys(("traits", "decisions", "notes"), [None] * len(batch)),
             )
         self.events["bare"] += total(batches)

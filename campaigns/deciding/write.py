@@ -93,8 +93,8 @@ def _person_row(p: Person) -> tuple[object, ...]:
         p.email,
         p.email_said_at,
         p.email_trusted,
-        text(p.traits),
-        text(p.trait_times),
+        msgspec.json.encode(p.traits),
+        msgspec.json.encode(p.trait_times),
         p.time_zone,
         p.locale,
         members,
@@ -152,7 +152,7 @@ def _common(owned: Sequence[tuple[int, Journey]]) -> dict[str, Any]:
         "woken_by": [j.woken_by for j in journeys],
         "held_due_at": [j.held_due_at for j in journeys],
         "ended_at": [j.ended_at for j in journeys],
-        "cause": [text_or_none(j.cause) for j in journeys],
+        "cause": [json_or_none(j.cause) for j in journeys],
         "goal_until": [j.goal_until for j in journeys],
         "converted_at": [j.converted_at for j in journeys],
         "watched_until": [j.watched_until for j in journeys],
@@ -241,7 +241,7 @@ def _insert_mails(born: Sequence[tuple[int, Mail]]) -> Call:
         provider_id=[m.provider for m in mails],
         state=[str(m.state) for m in mails],
         reason=[m.reason for m in mails],
-        detail=[text_or_none(m.detail) for m in mails],
+        detail=[json_or_none(m.detail) for m in mails],
         due_at=[m.due_at for m in mails],
         not_before=[m.not_before for m in mails],
         not_after=[m.not_after for m in mails],
@@ -259,14 +259,14 @@ def _mail_columns(moved: Sequence[tuple[Mail, tuple[int, Mail]]]) -> dict[str, A
         "template_version_id": [m.template_version for m in mails],
         "state": [str(m.state) for m in mails],
         "reason": [m.reason for m in mails],
-        "detail": [text_or_none(m.detail) for m in mails],
+        "detail": [json_or_none(m.detail) for m in mails],
         "not_before": [m.not_before for m in mails],
         "attempt": [m.attempt for m in mails],
         "token": [m.token for m in mails],
         "address": [m.address for m in mails],
         "address_hash": [m.address_hash for m in mails],
         "provider_message_id": [m.provider_message_id for m in mails],
-        "context": [text_or_none(m.context) for m in mails],
+        "context": [json_or_none(m.context) for m in mails],
         "sending_at": [m.sending_at for m in mails],
         "settled_at": [m.settled_at for m in mails],
         "evidence_at": [m.evidence_at for m in mails],
@@ -299,6 +299,6 @@ def text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def text_or_none(value: object) -> str | None:
-    """Return a value as JSON text, None as None."""
-    return None if value is None else text(value)
+def json_or_none(value: object) -> bytes | None:
+    """Return a value as JSON in UTF-8, None as None."""
+    return None if value is None else msgspec.json.encode(value)

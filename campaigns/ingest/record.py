@@ -8,12 +8,13 @@ from datetime import datetime
 from time import perf_counter
 
 from django.db import DatabaseError
+from msgspec.json import encode
 
 from campaigns.deciding import database
 from campaigns.deciding.database import Call, call
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, Restart, decide
-from campaigns.deciding.write import text, text_or_none
+from campaigns.deciding.write import json_or_none, text
 from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
 from campaigns.domain.intake import Intake, Name, Stored, not_after
 from campaigns.domain.matching import (
@@ -333,13 +334,13 @@ def _write_events(decision: Decision, stored: Sequence[Stored]) -> None:
         name=[s.event.name for s in stored],
         message_id=[s.event.message_id for s in stored],
         occurred_at=[s.event.occurred_at for s in stored],
-        properties=[text(s.event.properties) for s in stored],
-        context=[text(s.event.context) for s in stored],
-        traits=[text_or_none(s.event.traits or None) for s in stored],
+        properties=[encode(s.event.properties) for s in stored],
+        context=[encode(s.event.context) for s in stored],
+        traits=[json_or_none(s.event.traits or None) for s in stored],
         decisions=[
-            text_or_none([d.as_json() for d in s.decisions] or None) for s in stored
+            json_or_none([d.as_json() for d in s.decisions] or None) for s in stored
         ],
-        notes=[text_or_none(s.event.notes or None) for s in stored],
+        notes=[json_or_none(s.event.notes or None) for s in stored],
     )
 
 
