@@ -2,7 +2,7 @@
 
 A batch makes thousands of values that live until its commit and end with their last
 reference. Python looks through the young ones after every 700 made, and finds next
-to nothing: that was a fifth of the time of an ingest transaction.
+to nothing: that was a fifth of the processor time of our side of an ingest batch.
 """
 
 import gc

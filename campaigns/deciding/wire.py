@@ -8,12 +8,12 @@ Formats: the *_recv functions of PostgreSQL (src/backend/utils/adt), oids of pg_
 """
 
 import re
+import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from struct import Struct
-from struct import error as StructError
 from typing import Any, Final
 from uuid import UUID
 
@@ -150,7 +150,7 @@ class _Type:
         if self.column is not None:
             try:
                 return self.column(column)
-            except (TypeError, StructError):
+            except (TypeError, struct.error):
                 pass  # nulls, or what is refused below
         element = self.element
         return b"".join([_NULL if v is None else element(v) for v in column])

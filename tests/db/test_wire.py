@@ -1,5 +1,6 @@
 """Statements as they go to PostgreSQL: binary values, pipelines, what is prepared."""
 
+import struct
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -61,7 +62,11 @@ def statements(monkeypatch):
 @pytest.mark.parametrize("kind", VALUES)
 def test_what_is_written_is_what_postgresql_reads(kind):
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.none() | VALUES[kind]))
+    @given(
+        st.lists(st.none() | VALUES[kind])
+        | st.lists(VALUES[kind])
+        | st.builds(lambda v, n: [v] * n, st.none() | VALUES[kind], st.integers(1, 9))
+    )
     def check(values):
         assert [v for (v,) in run(f"many_{kind}", value=values)] == values
         for value in values:
@@ -74,6 +79,23 @@ def test_a_uuid_may_be_given_as_its_bytes():
     key = uuid4()
     assert run("many_uuid", value=[key.bytes]) == [(key,)]
     assert run("one_uuid", value=UUID(bytes=key.bytes)) == [(key,)]
+
+
+def test_text_may_be_given_as_its_bytes():
+    given = ["é", "é".encode(), None, b"", "x"]
+    assert [v for (v,) in run("many_text", value=given)] == ["é", "é", None, "", "x"]
+    assert run("one_text", value="é".encode()) == [("é",)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [("int", [1, "2"]), ("bigint", [1, 2.5]), ("smallint", [1, 2**15])],
+    ids=["text", "fraction", "too large"],
+)
+def test_a_column_with_one_wrong_value_is_refused(kind, wrong):
+    with pytest.raises(struct.error):
+        run(f"many_{kind}", value=wrong)
+    assert run("one_int", value=1) == [(1,)]
 
 
 def test_json_goes_as_text_and_comes_as_values():

@@ -12,7 +12,10 @@ FOLDER = Path(__file__).parents[2] / "campaigns" / "migrations"
 BEGINS = 6  # the promise holds for those after this one
 NAMES = sorted(p.stem for p in FOLDER.glob("[0-9]*.py"))
 PROMISED = [name for name in NAMES if int(name[:4]) > BEGINS]
-HARMLESS_SQL = re.compile(r"\s*CREATE (FUNCTION|TABLE|SEQUENCE|INDEX CONCURRENTLY)\b")
+HARMLESS_SQL = re.compile(
+    r"\s*CREATE (FUNCTION|TABLE|SEQUENCE|INDEX CONCURRENTLY)\b"
+    r"|ALTER TABLE \w+ SET \(fillfactor = \d+\)$"  # of pages to come; locks nobody out
+)
 HARMLESS = (
     "CreateModel",
     "AddIndexConcurrently",
