@@ -111,7 +111,7 @@ def _texts(values: list[str | bytes | None]) -> bytes:
         [
             _NULL
             if v is None
-            else _length(len(e := v if v.__class__ is bytes else v.encode())) + e
+            else _length(len(e := v if isinstance(v, bytes) else v.encode())) + e
             for v in values
         ]
     )
