@@ -16,7 +16,7 @@ from tests.db.rule_rows import a_rule, a_template
 pytestmark = pytest.mark.django_db
 
 SEEDS = 4
-TEXTS = ("cooldown_key", "exit_key", "goal_event", "name")
+TEXTS = ("cooldown_key", "exit_key", "goal_event")
 
 
 def an_odd_rule(rng):
