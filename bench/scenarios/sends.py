@@ -183,7 +183,8 @@ class _Loop:
     def _work(self, n: int) -> int:
         accepted = 0
         for number in range(n):
-            answer = self._provider.send(an_email(number), timeout_s=TIMEOUT_S)
+            packed = self._provider.pack(an_email(number))
+            answer = self._provider.send(packed, timeout_s=TIMEOUT_S)
             accepted += isinstance(answer, Accepted)
         return accepted
 

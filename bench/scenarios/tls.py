@@ -53,7 +53,9 @@ def run(bench: Bench) -> None:
         )
 
         def ours(email: OutgoingEmail) -> bool:
-            return isinstance(pooled.send(email, timeout_s=TIMEOUT_S), Accepted)
+            return isinstance(
+                pooled.send(pooled.pack(email), timeout_s=TIMEOUT_S), Accepted
+            )
 
         def stock(email: OutgoingEmail) -> bool:
             client = SendGridAPIClient(API_KEY, host=provider.url)

@@ -56,6 +56,8 @@ def validate(address: str) -> str:
 
 def clean_header(text: str) -> str:
     """Return text that is safe in a header: one line, no control characters."""
+    if text.isprintable():  # no breaks, no control characters
+        return text.strip()
     one_line = _BREAKS.sub(" ", text)
     kept = (c for c in one_line if unicodedata.category(c) not in {"Cc", "Cs"})
     return "".join(kept).strip()

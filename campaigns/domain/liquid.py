@@ -170,7 +170,7 @@ def context_of(
     context: Mapping[str, object],
     occurred_at: datetime,
     extra: Mapping[str, object] | None = None,
-) -> dict[str, object]:
+) -> PlainData:
     """Build what a template sees, as plain data that can be stored as JSON.
 
     `customer` holds the traits and e-mail. `event` and `trigger` are the same:
@@ -180,18 +180,31 @@ def context_of(
     adds roots such as sender, company, unsubscribe_url and now. Raises
     TemplateInvalid for what is no plain data (see `plain`).
     """
+    roots = plain_data(
+        {
+            "customer": customer,
+            "event_name": event_name,
+            "properties": properties,
+            "context": context,
+            "extra": extra or {},
+        }
+    )
+    said = roots["properties"]
     event = {
-        "name": event_name,
-        **properties,
-        "event_name": event_name,
+        "name": roots["event_name"],
+        **(said if isinstance(said, dict) else {}),
+        "event_name": roots["event_name"],
         "occurred_at": occurred_at.isoformat(),
-        "properties": properties,
-        "context": context,
+        "properties": said,
+        "context": roots["context"],
     }
-    roots = {"customer": customer, "event": event, "trigger": event, **(extra or {})}
-    # A dict always copies to a dict.
-    copied = plain(roots)
-    return copied if isinstance(copied, dict) else {}
+    more = roots["extra"]
+    return PlainData(
+        customer=roots["customer"],
+        event=event,
+        trigger=event,
+        **(more if isinstance(more, dict) else {}),
+    )
 
 
 def _scan(source: str) -> int:

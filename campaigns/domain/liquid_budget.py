@@ -65,6 +65,9 @@ def weigh(value: object, *, limit: int = MAX_VALUE_CHARS) -> int:
     Stops counting above `limit`, so that a huge value costs no more than it.
     Raises TemplateInvalid for a number too large to reckon with.
     """
+    # Most values are plain text; ABCs, which groups are told by, are slow to ask.
+    if type(value) is str:
+        return NODE_CHARS + len(value)
     total = 0
     stack: list[object] = [value]
     while stack and total <= limit:
@@ -79,7 +82,7 @@ def weigh(value: object, *, limit: int = MAX_VALUE_CHARS) -> int:
                 check_number(item)
             case range():
                 total += len(item) * NODE_CHARS
-            case Mapping() | list() | tuple():
+            case dict() | list() | tuple() | Mapping():
                 total += len(item) * NODE_CHARS
                 if total <= limit:
                     stack.extend(_parts(item))
@@ -113,7 +116,7 @@ def plain(value: object) -> object:
     turn it into text first), for more than MAX_DEPTH levels, MAX_NODES values
     or MAX_DATA_CHARS characters, and for numbers that are not finite.
     """
-    return _Copy().any(value, path="", depth=0)
+    return _Copy().any(value, (), 0)
 
 
 class PlainData(dict[str, object]):
@@ -126,6 +129,10 @@ def plain_data(data: Mapping[str, object]) -> PlainData:
     return PlainData(copied if isinstance(copied, dict) else {})
 
 
+Path = tuple[()] | tuple["Path", str]
+"""Where a value is: its parent's path and what leads on from there; () is the top."""
+
+
 class _Copy:
     """One pass over the data, counting what it holds."""
 
@@ -133,52 +140,64 @@ class _Copy:
         self.nodes = 0
         self.chars = 0
 
-    def any(self, value: object, *, path: str, depth: int) -> object:
+    def any(self, value: object, path: Path, depth: int) -> object:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            raise TemplateInvalid(f"The data is too large or too deep at “{path}”.")
+            raise TemplateInvalid(
+                f"The data is too large or too deep at “{_spelled(path)}”."
+            )
         match value:
             case str():
-                return self.text(value, path=path)
+                return self.text(value, path)
             case bool() | None:
                 return value
             case int() if value.bit_length() <= 4_096:
                 return value
             case float() if value - value == 0:
                 return value
-            case Mapping():
+            case dict() | Mapping():
                 return {
-                    self.text(str(key), path=path): self.any(
-                        item, path=f"{path}.{key}"[-200:], depth=depth + 1
+                    self.text(str(key), path): self.any(
+                        item, (path, f".{key}"), depth + 1
                     )
                     for key, item in value.items()
                 }
             case list() | tuple():
                 return [
-                    self.any(item, path=f"{path}[{place}]"[-200:], depth=depth + 1)
+                    self.any(item, (path, f"[{place}]"), depth + 1)
                     for place, item in enumerate(value)
                 ]
             case _:
                 raise TemplateInvalid(
-                    f"“{path.lstrip('.')}” is a {type(value).__name__}, "
+                    f"“{_spelled(path).lstrip('.')}” is a {type(value).__name__}, "
                     "which a template cannot use; pass text, numbers or lists."
                 )
 
-    def text(self, text: str, *, path: str) -> str:
+    def text(self, text: str, path: Path) -> str:
         self.chars += len(text)
         if self.chars > MAX_DATA_CHARS:
-            raise TemplateInvalid(f"The data is too large at “{path}”.")
+            raise TemplateInvalid(f"The data is too large at “{_spelled(path)}”.")
         # str(), so that no subclass (such as markup held to be safe) gets in.
         return clean_text(str(text))
 
 
 def clean_text(text: str) -> str:
     """Return text that every later stage can encode and PostgreSQL can keep."""
+    if text.isascii() and "\0" not in text:
+        return text
     return (
         text.replace("\0", "\ufffd")
         .encode("utf-16-le", "surrogatepass")
         .decode("utf-16-le", "replace")
     )
+
+
+def _spelled(path: Path) -> str:
+    text = ""
+    while path:
+        path, last = path
+        text = last + text
+    return text[-200:]
 
 
 def _parts(value: Mapping[object, object] | Iterable[object]) -> Iterable[object]:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
 from typing import Any, Final, NoReturn, TextIO
 
-from liquid import Environment, Mode, RenderContext, Token
+from liquid import Environment, Mode, RenderContext, Token, escape
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, OutputStreamLimitError
 from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
@@ -28,7 +28,9 @@ from campaigns.domain.liquid_budget import (
     MAX_LOOPS,
     MAX_OUTPUT_BYTES,
     MAX_RANGE,
+    NODE_CHARS,
     Budget,
+    PlainData,
     TemplateInvalid,
     check_size,
     weigh,
@@ -46,6 +48,9 @@ BROKEN_BY_DATA: Final = (
 """What filters raise, beside LiquidError, for values that do not suit them."""
 
 _ABSENT: Final = object()
+_UNCLEAR: Final = object()
+_SPECIAL: Final = frozenset({"size", "first", "last"})
+_NO_TAGS: Final[list[str]] = []
 _CLOSED_TAGS: Final = ("include", "render")
 _CLOSED_FILTERS: Final = ("safe", "escapejs")
 
@@ -115,8 +120,26 @@ class CountedOutput(LimitedStringIO):
 
     def write(self, text: str) -> int:
         """Write; raises when the output or the budget is used up."""
-        self.budget.spend(len(text) // CHARS_PER_STEP)
-        return super().write(text)
+        length = len(text)
+        self.budget.spend(length // CHARS_PER_STEP)
+        self.size += length if text.isascii() else len(text.encode())
+        if self.size > self.limit:
+            raise OutputStreamLimitError("output stream limit reached", token=None)
+        return StringIO.write(self, text)
+
+
+class Scope(ReadOnlyChainMap):
+    """Where names are looked for; asks each map once, without an exception."""
+
+    def __getitem__(self, key: str) -> object:
+        """Return the first map's value of that name; raises KeyError."""
+        for mapping in self._maps:
+            if key in mapping:
+                return mapping[key]
+        raise KeyError(key)
+
+
+_GROUPS: Final = frozenset({dict, PlainData, Scope})
 
 
 class Context(RenderContext):
@@ -128,13 +151,13 @@ class Context(RenderContext):
         self.local_sizes: dict[str, int] = {}
         super().__init__(template, **arguments)
         # The stock chain has a third map between these, which reads the clock.
-        self.scope = ReadOnlyChainMap(self.locals, self.globals, self.counters)
+        self.scope = Scope(self.locals, self.globals, self.counters)
 
     @property
     def disabled_tags(self) -> list[str]:
         """Count one node: python-liquid asks this before it renders each."""
         self.budget.spend(self.step_cost)
-        return []
+        return _NO_TAGS
 
     @disabled_tags.setter
     def disabled_tags(self, tags: list[str]) -> None:
@@ -144,12 +167,30 @@ class Context(RenderContext):
         self, path: list[object], *, token: Token | None, default: object = UNDEFINED
     ) -> object:
         """Return the value at `path`; absent and null are both Missing."""
-        found = super().get(path, token=token, default=_ABSENT)
+        found = self._plain(path)
+        if found is _UNCLEAR:
+            found = super().get(path, token=token, default=_ABSENT)
         if found is not _ABSENT and found is not None:
             return found
         if default is not UNDEFINED:
             return default
         return Missing(dotted(path), token=token)
+
+    def _plain(self, path: list[object]) -> object:
+        """Return what names alone lead to through groups, as nearly all paths do.
+
+        _ABSENT if that is nothing, _UNCLEAR if python-liquid has to say.
+        """
+        found: object = self.scope
+        for name in path:
+            if type(name) is not str or name in _SPECIAL:
+                return _UNCLEAR
+            if type(found) not in _GROUPS:
+                return _UNCLEAR
+            if name not in found:  # type: ignore[operator]
+                return _ABSENT
+            found = found[name]  # type: ignore[index]
+        return found
 
     def assign(self, key: str, val: object) -> None:
         """Set a local; raises when the locals together grow too large."""
@@ -187,9 +228,10 @@ def _guarded(
     name: str, run: Callable[..., object], budget: Budget, token: Token | None
 ) -> Callable[..., object]:
     def guarded(left: object, *args: object, **named: object) -> object:
-        _refuse_missing(name, left, (*args, *named.values()))
+        _refuse_missing(name, left, (*args, *named.values()) if named else args)
         try:
-            for value in (left, *args):
+            _spend_on(left, budget)
+            for value in args:
                 _spend_on(value, budget)
             if look := LOOK_BEFORE.get(name):
                 look(left, args, budget)
@@ -217,7 +259,9 @@ def _refuse_missing(name: str, left: object, args: tuple[object, ...]) -> None:
 
 
 def _spend_on(value: object, budget: Budget) -> None:
-    if not isinstance(value, Undefined):
+    if type(value) is str and len(value) < CHARS_PER_STEP - NODE_CHARS:
+        budget.spend(1)
+    elif not isinstance(value, Undefined):
         budget.spend(check_size(value) // CHARS_PER_STEP + 1)
 
 
@@ -239,6 +283,8 @@ class _Printed(OutputNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         value = self.expression.evaluate(context)
+        if type(value) is str:
+            return buffer.write(escape(value) if context.autoescape else value)
         if isinstance(value, Missing):
             value.refuse()
         if _is_group(value):

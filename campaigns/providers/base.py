@@ -5,16 +5,20 @@ from typing import Protocol
 from campaigns.domain.answers import Answer
 from campaigns.domain.mail import OutgoingEmail
 
-__all__ = ["OutgoingEmail", "Provider"]
+__all__ = ["OutgoingEmail", "Provider", "Unfit"]
+
+
+class Unfit(ValueError):
+    """The provider would never take this mail; the message says why."""
 
 
 class Provider(Protocol):
     """A connection to somebody who delivers mail."""
 
-    def problem(self, email: OutgoingEmail) -> str:
-        """Return why the provider would never take this mail, '' if it would."""
+    def pack(self, email: OutgoingEmail) -> bytes:
+        """Return the mail as `send` takes it. Raises Unfit."""
         ...
 
-    def send(self, email: OutgoingEmail, *, timeout_s: float) -> Answer:
+    def send(self, packed: bytes, *, timeout_s: float) -> Answer:
         """Hand over one mail; never raises for an answer, however odd."""
         ...

@@ -34,6 +34,7 @@ _JINJA: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=False,
+    auto_reload=False,  # else each mail looks at the files' times
 )
 
 

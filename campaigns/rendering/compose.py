@@ -81,11 +81,14 @@ def frame_of(parts: MailParts, subject: str) -> Frame:
 
 def _context(parts: MailParts) -> PlainData:
     """Return what the templates see; looked through once for all parts of the mail."""
-    context = {
-        **parts.context,
-        "sender": {"name": parts.from_name, "address": parts.postal_address},
-        "company": parts.company,
-    }
+    facts = parts.context
+    own = plain_data(
+        {
+            "sender": {"name": parts.from_name, "address": parts.postal_address},
+            "company": parts.company,
+        }
+    )
     if parts.unsubscribe_url:
-        context["unsubscribe_url"] = parts.unsubscribe_url
-    return plain_data(context)
+        own["unsubscribe_url"] = parts.unsubscribe_url
+    looked_through = facts if isinstance(facts, PlainData) else plain_data(facts)
+    return PlainData({**looked_through, **own})

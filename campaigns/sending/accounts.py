@@ -1,19 +1,13 @@
-"""The providers that this process is connected to, by their rows."""
-
-from collections.abc import Iterable
+"""The providers that this process is connected to."""
 
 from django.conf import settings
 
-from campaigns.models import Provider as ProviderRow
 from campaigns.providers.base import Provider
 from campaigns.providers.registry import provider_for
 
 
-def connected(ids: Iterable[int]) -> dict[int, Provider]:
-    """Return the provider of each row; connections live as long as the process."""
-    return {
-        row.pk: provider_for(
-            row.kind, api_key=settings.SENDGRID_API_KEY, host=settings.SENDGRID_HOST
-        )
-        for row in ProviderRow.objects.filter(pk__in=set(ids))
-    }
+def connected(kind: str) -> Provider:
+    """Return the provider of that kind; connections live as long as the process."""
+    return provider_for(
+        kind, api_key=settings.SENDGRID_API_KEY, host=settings.SENDGRID_HOST
+    )

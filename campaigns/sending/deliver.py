@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -13,8 +14,6 @@ from django.conf import settings
 from campaigns.deciding.clock import steady_s
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.metrics import counted
-from campaigns.providers.base import Provider
-from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim, claim
 from campaigns.sending.gate import Begun, begin
 from campaigns.sending.prepare import prepare
@@ -23,7 +22,9 @@ from campaigns.sending.settle import Answered, settle_all
 logger = logging.getLogger(__name__)
 
 FROZEN_S: Final = 5.0
-QUICK_S: Final = 0.5
+READY_S: Final = 0.1
+MOST_READY: Final = 100
+GATHER_S: Final = 0.02
 SETTLED_AT_ONCE: Final = 200
 
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -35,13 +36,14 @@ class Flight:
 
     One thread decides and writes; CLUSTER_THREADS others only POST. `sending` is
     committed for each before its POST begins, and as each is answered its thread
-    takes another: nobody waits for the slowest of a batch.
+    takes another: nobody waits for the slowest of a batch. Each decision costs the
+    same few round trips, so mails are begun, and answers settled, many at once.
     """
 
     def __init__(self) -> None:
         self._answers: SimpleQueue[Answered] = SimpleQueue()
-        self._out = 0
-        self._slowest_s = 0.0
+        self._out = 0  # handed over and not settled
+        self._slowest_s = READY_S
 
     def send_due(self) -> int:
         """Settle what was answered, and fill the free threads with mails that are due.
@@ -59,10 +61,9 @@ class Flight:
         """Gate these claims, and begin to POST what may go."""
         begun = begin(claims, prepare(claims))
         started = steady_s()
-        providers = connected(b.provider for b in begun)
+        self._out += len(begun)
         for each in begun:
-            self._out += 1
-            _pool().submit(self._post, each, providers[each.provider], started)
+            _pool().submit(self._post, each, started)
 
     def wait(self, limit_s: float) -> bool:
         """Settle the next answers, waiting for at most that long; False if none can come."""
@@ -76,23 +77,30 @@ class Flight:
         while self._out:
             self._settle(limit_s=None)
 
-    def _room(self) -> int:
-        """Return for how many mails there is a thread, or soon will be.
+    def _unanswered(self) -> int:
+        return self._out - self._answers.qsize()
 
-        A few mails lie ready while the provider is quick; when it is slow they
-        would wait for longer than their lease allows. Single mails are not
-        fetched: each fetch costs the same few round trips.
+    def _room(self) -> int:
+        """Return how many mails to claim, 0 if it is too early for that.
+
+        As many lie ready as the threads take in READY_S, so that none of them
+        waits for the next decision. A slow provider gets none beyond its threads:
+        they would wait for longer than their lease allows. Single mails are not
+        fetched.
         """
         threads = settings.CLUSTER_THREADS
-        few = threads // 8
-        ready = few if self._slowest_s < QUICK_S else 0
-        room = threads + ready - self._out
-        return room if room > few or not self._out else 0
+        ready = min(MOST_READY, int(threads * READY_S / self._slowest_s))
+        unanswered = self._unanswered()
+        room = threads + ready - unanswered
+        worth_it = max(ready // 2, threads // 8)
+        return room if room > worth_it or not unanswered else 0
 
     def _settle(self, limit_s: float | None = 0.0) -> int:
         answered: list[Answered] = []
         try:
             answered.append(self._answers.get(timeout=limit_s, block=limit_s != 0.0))
+            if limit_s != 0.0 and self._unanswered() > 0:
+                time.sleep(GATHER_S)  # others are about to come
             while len(answered) < SETTLED_AT_ONCE:
                 answered.append(self._answers.get_nowait())
         except Empty:
@@ -102,9 +110,9 @@ class Flight:
             settle_all(answered)
         return len(answered)
 
-    def _post(self, begun: Begun, provider: Provider, started: float) -> None:
+    def _post(self, begun: Begun, started: float) -> None:
         before = steady_s()
-        answer = _answer(begun, provider, started)
+        answer = _answer(begun, started)
         took = steady_s() - before
         counted.CALLS.labels(str(begun.provider)).observe(took)
         counted.ANSWERS.labels(str(begun.provider), _word(answer)).inc()
@@ -126,13 +134,13 @@ def _word(answer: Answer) -> str:
     return "accepted" if isinstance(answer, Accepted) else "ambiguous"
 
 
-def _answer(begun: Begun, provider: Provider, started: float) -> Answer:
+def _answer(begun: Begun, started: float) -> Answer:
     if steady_s() - started > FROZEN_S:
         return Refused(
             Refusal.NOT_REACHED, "The machine slept between the decision and the call."
         )
     try:
-        return provider.send(begun.email, timeout_s=settings.POST_DEADLINE_S)
+        return begun.account.send(begun.packed, timeout_s=settings.POST_DEADLINE_S)
     except Exception as error:
         logger.exception(
             "provider raised for message %s",

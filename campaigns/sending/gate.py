@@ -16,11 +16,11 @@ from campaigns.deciding.suppressing import permissions_of, read_permissions
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.deciding.triggers import read_triggers, triggers_of
 from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
-from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.people import Mail, State
 from campaigns.domain.states import JourneyState, Kind, MessageState
 from campaigns.domain.steps import Trigger
 from campaigns.models import Journey
+from campaigns.providers.base import Provider
 from campaigns.sending.claim import Claim
 from campaigns.sending.prepare import Prepared
 
@@ -36,7 +36,8 @@ class Begun:
     token: UUID
     customer: int
     provider: int
-    email: OutgoingEmail
+    account: Provider
+    packed: bytes
 
 
 def begin(claims: Sequence[Claim], prepared: Mapping[int, Prepared]) -> list[Begun]:
@@ -63,8 +64,8 @@ def _begin(
         state = decision.states[person]
         known = facts.of(mail, state)
         verdict = gate(mail, state, known, decision.rules, now=decision.now)
-        email = prepared[mail.id].email
-        addressed = _addressed(mail, state, prepared[mail.id], verdict)
+        made = prepared[mail.id]
+        addressed = _addressed(mail, state, made, verdict)
         state = state.with_mail(addressed)
         decision.states[person] = apply_verdict(
             state, addressed, verdict, decision.rules, now=decision.now
@@ -72,13 +73,19 @@ def _begin(
         noted.append(
             {"mail": mail.id, "problem": known.problem, "moved": known.context_moved}
         )
-        if isinstance(verdict, Go) and email is not None and mail.token is not None:
+        if isinstance(verdict, Go) and (leaves := _begun(person, mail, made)):
             facts.count(addressed)
-            begun.append(Begun(mail.id, mail.token, person, mail.provider, email))
+            begun.append(leaves)
     _open_attempts(decision, begun, {mail.id: mail for _, mail in ours})
     if noted:
         decision.note("gate", {"mails": noted})
     return begun
+
+
+def _begun(person: int, mail: Mail, made: Prepared) -> Begun | None:
+    if mail.token is None or made.packed is None or made.account is None:
+        return None
+    return Begun(mail.id, mail.token, person, mail.provider, made.account, made.packed)
 
 
 def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]:
@@ -129,7 +136,7 @@ class _Facts:
             payload_problem=made.payload_problem,
             journey_stopped=mail.journey in self.stopped,
             context_moved=not made.agrees(mail, state)
-            or (made.email is None and not made.problem),
+            or not (made.packed or made.problem or made.payload_problem),
         )
 
     def count(self, mail: Mail) -> None:

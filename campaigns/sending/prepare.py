@@ -3,21 +3,20 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 from uuid import UUID
 
 from campaigns.deciding import database, rulesets
 from campaigns.deciding.addresses import address_hash
+from campaigns.deciding.database import Result, call
 from campaigns.deciding.load import person_of_row
-from campaigns.deciding.transaction import roots
-from campaigns.deciding.triggers import GONE, TriggerRow, load_triggers
+from campaigns.deciding.transaction import owners_of
+from campaigns.deciding.triggers import GONE, TriggerRow, read_triggers, triggers_of
 from campaigns.domain.liquid import TemplateInvalid, context_of
-from campaigns.domain.mail import OutgoingEmail
 from campaigns.domain.people import EventRef, Mail, Person, State
-from campaigns.domain.ruleset import Version
 from campaigns.domain.states import Kind
 from campaigns.domain.steps import Trigger
-from campaigns.models import Sender, Topic
-from campaigns.providers.base import Provider
+from campaigns.providers.base import Provider, Unfit
 from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
 from campaigns.rendering.parts import MailParts, Sources
@@ -26,15 +25,18 @@ from campaigns.sending.claim import Claim
 
 logger = logging.getLogger(__name__)
 
+MAX_PROBLEM_CHARS: Final = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A rendered mail, or why it could not be, and the facts it was made of."""
 
-    email: OutgoingEmail | None
+    packed: bytes | None  # as its provider takes it
     problem: str
     context: Mapping[str, object]
     trigger: Trigger
+    account: Provider | None = None
     variant: int = 0
     template_version: int = 0
     trigger_id: int | None = None
@@ -55,72 +57,107 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class _Row:
     id: int
-    customer: int
     version: int | None
     template_version: int
     kind: Kind
-    step: int
     variant: int
     token: UUID
-    subject: str | None
-    preheader: str
-    html: str
-    text: str
+    provider: int
     trigger: EventRef | None
     woken_by: int | None
-    provider: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    from_email: str
+    from_name: str
+    reply_to: str
+    company_name: str
+    postal_address: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The few rows that every mail of a batch may need."""
+    """What mails of a batch share."""
 
-    senders: Mapping[int, Sender]
+    sources: Mapping[int, Sources]
+    senders: Mapping[int, _Sender]
     topics: Mapping[int, str]
+    accounts: Mapping[int, Provider]
 
 
 def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
     """Render these mails; one that cannot be has its problem said instead."""
-    rows = [
-        _row(r) for r in database.run("mails_to_prepare", ids=[c.id for c in claims])
-    ]
-    owner = roots(r.customer for r in rows)
-    people = {
-        p.id: p
-        for p in map(
-            person_of_row, database.run("read_people", ids=set(owner.values()))
-        )
-    }
-    triggers = load_triggers(r.trigger for r in rows if r.trigger)
-    known = _Known(
-        Sender.objects.in_bulk(), dict(Topic.objects.values_list("pk", "name"))
+    ids = [c.id for c in claims]
+    mails, owners, *shared = database.run_all(
+        [
+            call("mails_to_prepare", ids=ids),
+            owners_of(c.customer for c in claims),
+            call("templates_to_prepare", ids=ids),
+            call("senders"),
+            call("topic_names"),
+            call("provider_kinds"),
+        ]
     )
-    providers = connected(r.provider for r in rows)
-    made = {
+    rows = [_row(r) for r in mails.rows]
+    survivor: dict[int, int] = dict(owners.rows)
+    # As claimed: whoever the mail was moved to since is the survivor found here.
+    owner = {c.id: survivor[c.customer] for c in claims}
+    refs = [row.trigger for row in rows if row.trigger]
+    found, events = database.run_all(
+        [call("read_people", ids=set(owner.values())), read_triggers(refs)]
+    )
+    people = {p.id: p for p in map(person_of_row, found.rows)}
+    triggers = triggers_of(refs, events)
+    known = _known(shared)
+    return {
         row.id: _prepare(
             row,
-            people[owner[row.customer]],
+            people[owner[row.id]],
             triggers[row.trigger.id] if row.trigger else GONE,
             known,
         )
         for row in rows
     }
-    return {row.id: _checked(made[row.id], providers.get(row.provider)) for row in rows}
 
 
-def _checked(made: Prepared, provider: Provider | None) -> Prepared:
-    """Return it with what the provider would never take of it."""
-    if made.email is None or provider is None:
-        return made
-    return replace(made, payload_problem=provider.problem(made.email))
+def _known(shared: Sequence[Result]) -> _Known:
+    templates, senders, topics, providers = (result.rows for result in shared)
+    return _Known(
+        sources={
+            version: Sources(
+                version=version, subject=subject, preheader=pre, html=html, text=text
+            )
+            for version, subject, pre, html, text in templates
+        },
+        senders={row[0]: _Sender(*row[1:]) for row in senders},
+        topics=dict(topics),
+        accounts={pk: connected(kind) for pk, kind in providers},
+    )
+
+
+def _row(row: database.Row) -> _Row:
+    return _Row(
+        id=row[0],
+        version=row[1],
+        template_version=row[2],
+        kind=Kind(row[3]),
+        variant=row[4],
+        token=row[5],
+        provider=row[6] or 0,
+        trigger=None if row[7] is None else EventRef(row[7], row[8], row[9]),
+        woken_by=row[10],
+    )
 
 
 def _prepare(row: _Row, person: Person, found: TriggerRow, known: _Known) -> Prepared:
+    account = known.accounts.get(row.provider)
     made = Prepared(
-        email=None,
+        packed=None,
         problem="",
         context={},
         trigger=found.trigger,
+        account=account,
         variant=row.variant,
         template_version=row.template_version,
         trigger_id=row.trigger.id if row.trigger else None,
@@ -128,68 +165,50 @@ def _prepare(row: _Row, person: Person, found: TriggerRow, known: _Known) -> Pre
     )
     if not person.email:
         return made
-    version = rulesets.published(row.version) if row.version else None
-    sender = known.senders.get(version.document.sender) if version else None
-    problem = _missing(row, version, sender, found)
-    if problem or version is None or sender is None or found.occurred_at is None:
-        return replace(made, problem=problem)
     try:
-        context = context_of(
-            customer=person.facts,
-            event_name=found.trigger.name,
-            properties=found.trigger.properties,
-            context=found.trigger.context,
-            occurred_at=found.occurred_at,
-            extra={"journey": {"woken_by": row.woken_by}},
-        )
-        topic = known.topics.get(version.document.topic or 0, "")
-        email = compose(_parts(row, person, sender, version, topic, context))
+        parts = _parts(row, person, found, known)
+        email = compose(parts)
+        packed = account.pack(email) if account else None
     except TemplateInvalid as error:
         return replace(made, problem=str(error))
+    except Unfit as unfit:
+        return replace(made, payload_problem=str(unfit)[:MAX_PROBLEM_CHARS])
     except Exception as error:  # one mail must not stop the others
         logger.exception(
             "message %s could not be rendered", row.id, extra={"message_id": row.id}
         )
         failed = f"Rendering failed unexpectedly ({type(error).__name__}); see the log."
         return replace(made, problem=failed)
-    return replace(made, email=email, context=context)
+    return replace(made, packed=packed, context=parts.context)
 
 
-def _missing(
-    row: _Row, version: Version | None, sender: Sender | None, found: TriggerRow
-) -> str:
-    """Return what the mail lacks, in a sentence for people; '' if nothing."""
-    if row.subject is None:
-        return "The template of this mail no longer exists."
+def _parts(row: _Row, person: Person, found: TriggerRow, known: _Known) -> MailParts:
+    """Return what the mail is made of; raises TemplateInvalid for what it lacks."""
+    sources = known.sources.get(row.template_version)
+    version = rulesets.published(row.version) if row.version else None
+    sender = known.senders.get(version.document.sender) if version else None
+    if sources is None:
+        raise TemplateInvalid("The template of this mail no longer exists.")
     if version is None:
-        return "The rule version of this mail no longer exists."
+        raise TemplateInvalid("The rule version of this mail no longer exists.")
     if sender is None:
-        return "The sender of this mail no longer exists."
+        raise TemplateInvalid("The sender of this mail no longer exists.")
     if found.occurred_at is None:
-        return "The event that this mail speaks of is no longer kept."
-    return ""
-
-
-def _parts(
-    row: _Row,
-    person: Person,
-    sender: Sender,
-    version: Version,
-    topic: str,
-    context: Mapping[str, object],
-) -> MailParts:
+        raise TemplateInvalid("The event that this mail speaks of is no longer kept.")
+    context = context_of(
+        customer=person.facts,
+        event_name=found.trigger.name,
+        properties=found.trigger.properties,
+        context=found.trigger.context,
+        occurred_at=found.occurred_at,
+        extra={"journey": {"woken_by": row.woken_by}},
+    )
     doc = version.document
     email = person.email or ""
     marketing = row.kind is not Kind.TRANSACTIONAL
     link = unsubscribe_url(row.id, person.id, doc.topic, address_hash(email))
     return MailParts(
-        sources=Sources(
-            version=row.template_version,
-            subject=row.subject or "",
-            preheader=row.preheader,
-            html=row.html,
-            text=row.text,
-        ),
+        sources=sources,
         context=context,
         kind=row.kind,
         message_id=row.id,
@@ -202,7 +221,7 @@ def _parts(
         company=sender.company_name,
         postal_address=sender.postal_address,
         topic_id=doc.topic,
-        topic_name=topic,
+        topic_name=known.topics.get(doc.topic or 0, ""),
         unsubscribe_url=link if marketing else "",
         list_domain=sender.from_email.rpartition("@")[2],
         campaign=f"rule-{version.rule}",
@@ -217,24 +236,3 @@ def _name_of(person: Person) -> str:
         if isinstance(value, str) and value.strip():
             return value.strip()[:100]
     return ""
-
-
-def _row(row: database.Row) -> _Row:
-    trigger = EventRef(row[12], row[13], row[14]) if row[12] is not None else None
-    return _Row(
-        id=row[0],
-        customer=row[1],
-        version=row[2],
-        template_version=row[3],
-        kind=Kind(row[4]),
-        step=row[5],
-        variant=row[6],
-        token=row[7],
-        subject=row[8],
-        preheader=row[9] or "",
-        html=row[10] or "",
-        text=row[11] or "",
-        trigger=trigger,
-        woken_by=row[15],
-        provider=row[16] or 0,
-    )

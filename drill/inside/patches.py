@@ -25,7 +25,6 @@ from campaigns.domain.states import MessageState
 from campaigns.ingest import arrivals
 from campaigns.models import Message
 from campaigns.sending import deliver, gate, settle
-from campaigns.sending.accounts import connected
 from campaigns.sending.claim import Claim
 from campaigns.sending.gate import Begun
 from campaigns.sending.settle import Answered
@@ -142,11 +141,10 @@ def _called_early(begin: Function) -> Function:
     def early(*args: object) -> list[Begun]:
         begun: list[Begun] = begin(*args)
         if is_out(Sabotage.BEGIN) and begun:
-            providers = connected(b.provider for b in begun)
 
             def call(each: Begun) -> None:
-                _early[each.token] = providers[each.provider].send(
-                    each.email, timeout_s=settings.POST_DEADLINE_S
+                _early[each.token] = each.account.send(
+                    each.packed, timeout_s=settings.POST_DEADLINE_S
                 )
 
             list(deliver._pool().map(call, begun))  # noqa: SLF001 - its own threads

@@ -51,8 +51,9 @@ VALUES = {
     },
     "claim_identities": {"namespace": each(0), "value": NAMES, "customer_id": IDS},
     "claim_mails": {
-        "lane": 0, "now": NOW, "mark": NOW - timedelta(days=90), "provider": 1,
-        "low": 0, "high": 5, "limit": 50, "lease_s": 20,
+        "now": NOW, "urgent_mark": NOW - timedelta(days=90),
+        "mark": NOW - timedelta(days=90), "provider": 1, "low": 0, "high": 5,
+        "wanted": 50, "lease_s": 20,
     },
     "claim_timers": {
         "lane": 0, "now": NOW, "mark": NOW - timedelta(hours=1), "limit": 200,
@@ -142,6 +143,8 @@ VALUES = {
         "recovered": False, "failures": 1, "threshold": 5, "open_until": SOON, "paused_until": None,
         "pause_reason": "", "provider": 1,
     },
+    "provider_kinds": {},
+    "providers_enabled": {},
     "read_people": {"ids": IDS},
     "record_order": {"now": NOW, "kind": "record", "payload": "{}"},
     "report_messages": {
@@ -150,9 +153,9 @@ VALUES = {
         "complained_at": each(None), "unsubscribed_at": each(None),
     },
     "retry_webhook_batch": {"again_at": SOON, "error": "no", "id": 1},
-    "return_tokens": {"unused": 3, "provider": 1},
     "roots": {"ids": IDS},
     "ruleset_number": {},
+    "senders": {},
     "skip_ids": {"skip": 1000},
     "skip_rows": {"skip": 1000},
     "suppress": {
@@ -160,7 +163,12 @@ VALUES = {
         "topic_id": [None, None], "reason": ["manual"] * 2, "origin": ["", ""],
         "ends_at": [None, None],
     },
-    "take_tokens": {"now": NOW, "provider": 1, "wanted": 50},
+    "templates_to_prepare": {"ids": IDS},
+    "timers_due": {
+        "now": NOW, "urgent_mark": NOW - timedelta(hours=1),
+        "mark": NOW - timedelta(hours=1),
+    },
+    "topic_names": {},
     "topics_meant": {"topic": None},
     "update_journeys": JOURNEYS | {"old_state": each("waiting")},
     "update_mails": MAILS | {
@@ -218,7 +226,9 @@ def test_a_statement_walks_no_big_table_and_keeps_its_promise(name, big):
             assert any(index.endswith("_pkey") for index in plan.used), plan.used
 
 
-@pytest.mark.parametrize("name", ["anything_due", "feedback_due", "expired_leases"])
+@pytest.mark.parametrize(
+    "name", ["anything_due", "feedback_due", "expired_leases", "timers_due"]
+)
 def test_a_probe_with_the_statistics_of_a_peak_reads_no_table(name, big):
     """Else each probe of the quiet hour after it, 20 a second, reads all of it."""
     with connection.cursor() as cursor:

@@ -142,7 +142,7 @@ def test_a_gate_that_comes_while_a_stop_is_committing_lets_nothing_leave(
     stop_before_commit(monkeypatch, writing)
     claims = claim(limit=8)
     prepared = prepare(claims)
-    assert prepared[the_mail().pk].email is not None
+    assert prepared[the_mail().pk].packed is not None
     stopper = Actor("stopper", partial(stop, queued)).begin()
     writing.reached()
     gate = Actor("gate", lambda: begin(claims, prepared)).begin()

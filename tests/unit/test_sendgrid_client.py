@@ -19,7 +19,10 @@ from cryptography.x509.oid import NameOID
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused
 from campaigns.providers.registry import UnknownProvider, provider_for
 from campaigns.providers.sendgrid.client import SendGridProvider, retry_after
+from campaigns.providers.sendgrid.payload import body_of
 from tests.unit.test_sendgrid_payload import FULL
+
+PACKED = body_of(FULL)
 
 OK = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: abc\r\nContent-Length: 0\r\n\r\n"
 
@@ -106,7 +109,7 @@ def says(reply):
 def sent_to(behave, *, timeout_s=5.0, **options):
     with Server(behave) as server:
         provider = SendGridProvider(api_key="SG.secret", host=server.url, **options)
-        found = provider.send(FULL, timeout_s=timeout_s)
+        found = provider.send(PACKED, timeout_s=timeout_s)
         provider.close()
     return found
 
@@ -114,7 +117,7 @@ def sent_to(behave, *, timeout_s=5.0, **options):
 def test_a_202_is_accepted_with_its_id_and_the_connection_is_kept():
     with Server(says(OK)) as server:
         provider = SendGridProvider(api_key="SG.secret", host=server.url)
-        found = [provider.send(FULL, timeout_s=5) for _ in range(3)]
+        found = [provider.send(PACKED, timeout_s=5) for _ in range(3)]
         provider.close()
     assert found == [Accepted("abc")] * 3
     assert server.connections == 1
@@ -224,7 +227,7 @@ def test_a_reset_after_the_request_leaves_it_open_and_is_not_sent_again():
 
     with Server(behave) as server:
         provider = SendGridProvider(api_key="k", host=server.url)
-        assert isinstance(provider.send(FULL, timeout_s=5), Ambiguous)
+        assert isinstance(provider.send(PACKED, timeout_s=5), Ambiguous)
     assert len(server.requests) == 1
 
 
@@ -284,7 +287,7 @@ def test_an_idle_connection_that_was_closed_is_not_used_again():
         provider = SendGridProvider(api_key="k", host=server.url)
         for _ in range(3):
             closed.clear()
-            assert provider.send(FULL, timeout_s=5) == Accepted("abc")
+            assert provider.send(PACKED, timeout_s=5) == Accepted("abc")
             assert closed.wait(5)
     assert len(server.requests) == 3
 
@@ -293,14 +296,14 @@ def test_nobody_listening_is_surely_not_reached():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     provider = SendGridProvider(api_key="k", host=f"http://127.0.0.1:{port}")
-    found = provider.send(FULL, timeout_s=2)
+    found = provider.send(PACKED, timeout_s=2)
     assert isinstance(found, Refused)
     assert found.refusal is Refusal.NOT_REACHED
 
 
 def test_a_name_that_does_not_exist_is_surely_not_reached():
     found = SendGridProvider(api_key="k", host="http://nowhere.invalid").send(
-        FULL, timeout_s=5
+        PACKED, timeout_s=5
     )
     assert isinstance(found, Refused)
     assert found.refusal is Refusal.NOT_REACHED
@@ -343,10 +346,10 @@ def test_tls_works_with_a_trusted_certificate_and_only_with_one(tmp_path):
         trusting = SendGridProvider(
             api_key="k", host=server.url, ca_file=str(tmp_path / "cert.pem")
         )
-        found = [trusting.send(FULL, timeout_s=5) for _ in range(2)]
+        found = [trusting.send(PACKED, timeout_s=5) for _ in range(2)]
         trusting.close()
         doubting = SendGridProvider(api_key="k", host=server.url)
-        refused = doubting.send(FULL, timeout_s=5)
+        refused = doubting.send(PACKED, timeout_s=5)
     assert found == [Accepted("abc")] * 2
     assert isinstance(refused, Refused)
     assert refused.refusal is Refusal.NOT_REACHED
@@ -362,7 +365,7 @@ def test_a_handshake_that_drips_is_cut_off_and_surely_not_reached():
     began = time.monotonic()
     with Server(behave) as server:
         host = server.url.replace("http:", "https:")
-        found = SendGridProvider(api_key="k", host=host).send(FULL, timeout_s=0.5)
+        found = SendGridProvider(api_key="k", host=host).send(PACKED, timeout_s=0.5)
     assert isinstance(found, Refused)
     assert found.refusal is Refusal.NOT_REACHED
     assert time.monotonic() - began < 3
@@ -372,7 +375,7 @@ def test_the_key_is_never_logged_or_shown(caplog):
     caplog.set_level(logging.DEBUG)
     with Server(says(answer(401))) as server:
         provider = SendGridProvider(api_key="SG.secret", host=server.url)
-        found = provider.send(FULL, timeout_s=5)
+        found = provider.send(PACKED, timeout_s=5)
         provider.close()
     assert "SG.secret" not in caplog.text + repr(provider) + repr(found)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from sendgrid.helpers.mail import (
     Category,
     Content,
@@ -24,6 +25,7 @@ from sendgrid.helpers.mail import (
 )
 
 from campaigns.domain.mail import OutgoingEmail
+from campaigns.providers.base import Unfit
 
 MAX_TOTAL_BYTES: Final = 30_000_000
 MAX_CUSTOM_ARGS_BYTES: Final = 10_000
@@ -52,7 +54,7 @@ _LINE_BREAK: Final = re.compile("[\r\n\x00]")
 _ADDRESS: Final = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
-class PayloadInvalid(ValueError):
+class PayloadInvalid(Unfit):
     """SendGrid would refuse this mail; the message says which part and why."""
 
 
@@ -84,12 +86,22 @@ def mail_of(email: OutgoingEmail, *, sandbox: bool = False) -> Mail:
 def payload_of(email: OutgoingEmail, *, sandbox: bool = False) -> dict[str, object]:
     """Return the JSON object to POST for `email`. Raises PayloadInvalid."""
     payload: dict[str, object] = mail_of(email, sandbox=sandbox).get()
-    size = len(json.dumps(payload))
-    if size > MAX_TOTAL_BYTES:
-        raise PayloadInvalid(
-            f"the mail has {size} bytes, {MAX_TOTAL_BYTES} are allowed"
-        )
     return payload
+
+
+def body_of(email: OutgoingEmail, *, sandbox: bool = False) -> bytes:
+    """Return the body to POST for `email`. Raises PayloadInvalid."""
+    try:
+        body = msgspec.json.encode(payload_of(email, sandbox=sandbox))
+    except PayloadInvalid:
+        raise
+    except (TypeError, ValueError) as error:
+        raise PayloadInvalid(str(error)) from error
+    if len(body) > MAX_TOTAL_BYTES:
+        raise PayloadInvalid(
+            f"the mail has {len(body)} bytes, {MAX_TOTAL_BYTES} are allowed"
+        )
+    return body
 
 
 def _settle_options(mail: Mail, *, sandbox: bool) -> None:
