@@ -68,6 +68,9 @@ def weigh(value: object, *, limit: int = MAX_VALUE_CHARS) -> int:
     # Most values are plain text; ABCs, which groups are told by, are slow to ask.
     if type(value) is str:
         return NODE_CHARS + len(value)
+    if type(value) is int or type(value) is float:
+        check_number(value)
+        return NODE_CHARS
     total = 0
     stack: list[object] = [value]
     while stack and total <= limit:
