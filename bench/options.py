@@ -47,7 +47,7 @@ QUICK: Final = Sizes(
     name="quick", repeat=3, people=100_000, single=300, hundreds=3_000,
     thousands=4_000, load_s=1.0, connections=64, stored_events=200_000,
     stored_people=100_000, rules=2_000, waiting=200_000, due=1_000, due_s=3.0,
-    due_per_s=500, mails=300, slow_mails=1_000, tls_mails=30, webhooks=10, tasks=10,
+    due_per_s=500, mails=1_000, slow_mails=2_000, tls_mails=30, webhooks=10, tasks=10,
     memory_s=2.0,
 )  # fmt: skip
 FULL: Final = Sizes(

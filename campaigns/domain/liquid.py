@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from io import StringIO
 from typing import Final, Literal, NamedTuple
 
 from liquid.exceptions import LiquidError
@@ -30,6 +31,7 @@ from campaigns.domain.liquid_engine import (
     dotted,
     line_of,
 )
+from campaigns.domain.liquid_output import Marked
 
 __all__ = [
     "ROOTS",
@@ -42,6 +44,7 @@ __all__ = [
     "plain",
     "problems",
     "render_liquid",
+    "render_marked",
 ]
 
 ROOTS: Final = (
@@ -131,15 +134,30 @@ def render_liquid(compiled: Compiled, context: Mapping[str, object]) -> str:
     does not suit a filter, and at every limit of `liquid_budget`; the whole
     takes about half a second at most.
     """
-    facts = context if isinstance(context, PlainData) else plain_data(context)
-    template = compiled.template
-    scope = Context(template, globals=facts)
+    scope = _scope(compiled, context)
     output = scope.get_buffer()
+    _render(compiled, scope, output)
+    return output.getvalue()
+
+
+def render_marked(compiled: Compiled, context: Mapping[str, object]) -> Marked:
+    """Render as render_liquid does, and say where in it values stand."""
+    scope = _scope(compiled, context)
+    output = scope.marking_buffer()
+    _render(compiled, scope, output)
+    return output.marked()
+
+
+def _scope(compiled: Compiled, context: Mapping[str, object]) -> Context:
+    facts = context if isinstance(context, PlainData) else plain_data(context)
+    return Context(compiled.template, globals=facts)
+
+
+def _render(compiled: Compiled, scope: Context, output: StringIO) -> None:
     try:
-        template.render_with_context(scope, output)
+        compiled.template.render_with_context(scope, output)
     except RENDER_FAULTS as error:
         raise _translated(error, "The template cannot be rendered") from error
-    return output.getvalue()
 
 
 def problems(

@@ -65,12 +65,6 @@ def weigh(value: object, *, limit: int = MAX_VALUE_CHARS) -> int:
     Stops counting above `limit`, so that a huge value costs no more than it.
     Raises TemplateInvalid for a number too large to reckon with.
     """
-    # Most values are plain text; ABCs, which groups are told by, are slow to ask.
-    if type(value) is str:
-        return NODE_CHARS + len(value)
-    if type(value) is int or type(value) is float:
-        check_number(value)
-        return NODE_CHARS
     total = 0
     stack: list[object] = [value]
     while stack and total <= limit:
@@ -102,7 +96,8 @@ def check_number(number: float) -> None:
 
 def check_size(value: object) -> int:
     """Return the weight of a value; raises TemplateInvalid above the limit."""
-    weight = weigh(value)
+    # Most values are text; ABCs, which groups are told by, are slow to ask.
+    weight = NODE_CHARS + len(value) if type(value) is str else weigh(value)
     if weight > MAX_VALUE_CHARS:
         raise TemplateInvalid(
             f"A value here grows beyond {MAX_VALUE_CHARS:,} characters. "

@@ -16,7 +16,7 @@ from liquid.builtin.expressions.path import Path
 from liquid.builtin.expressions.primitive import Identifier, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
-from liquid.exceptions import LiquidError, OutputStreamLimitError
+from liquid.exceptions import LiquidError
 from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
@@ -36,6 +36,7 @@ from campaigns.domain.liquid_budget import (
     weigh,
 )
 from campaigns.domain.liquid_filters import LOOK_BEFORE, OWN_FILTERS
+from campaigns.domain.liquid_output import CountedOutput, MarkedOutput
 
 BROKEN_BY_DATA: Final = (
     ArithmeticError,
@@ -110,23 +111,6 @@ class Missing(Undefined):
         self.refuse()
 
 
-class CountedOutput(LimitedStringIO):
-    """An output that counts the cost of each write."""
-
-    def __init__(self, limit: int, budget: Budget) -> None:
-        super().__init__(limit)
-        self.budget = budget
-
-    def write(self, text: str) -> int:
-        """Write; raises when the output or the budget is used up."""
-        length = len(text)
-        self.budget.spend(length // CHARS_PER_STEP)
-        self.size += length if text.isascii() else len(text.encode())
-        if self.size > self.limit:
-            raise OutputStreamLimitError("output stream limit reached", token=None)
-        return StringIO.write(self, text)
-
-
 class Scope(ReadOnlyChainMap):
     """Where names are looked for; asks each map once, without an exception."""
 
@@ -157,6 +141,8 @@ class Scope(ReadOnlyChainMap):
 
 class Context(RenderContext):
     """A rendering that counts its steps and knows no clock."""
+
+    scope: Scope
 
     def __init__(self, template: "Bounded", **arguments: Any) -> None:
         self.budget = Budget()
@@ -210,6 +196,10 @@ class Context(RenderContext):
         """Return an output that has what `buf` leaves of the limit."""
         used = buf.size if isinstance(buf, LimitedStringIO) else 0
         return CountedOutput(MAX_OUTPUT_BYTES - used, self.budget)
+
+    def marking_buffer(self) -> MarkedOutput:
+        """Return an output for the whole that marks each printed text."""
+        return MarkedOutput(MAX_OUTPUT_BYTES, self.budget)
 
 
 class Bounded(BoundTemplate):
@@ -278,8 +268,8 @@ class _Printed(OutputNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         value = self.expression.evaluate(context)
-        if type(value) is str:
-            return buffer.write(escape(value) if context.autoescape else value)
+        if type(value) is str and isinstance(buffer, CountedOutput):
+            return buffer.put(escape(value) if context.autoescape else value, value)
         if isinstance(value, Missing):
             value.refuse()
         if _is_group(value):

@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Final
 
 import css_inline
-from html2text import HTML2Text
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from campaigns.domain.liquid import Escaping, TemplateInvalid, render_liquid
+from campaigns.domain.liquid import (
+    Escaping,
+    TemplateInvalid,
+    render_liquid,
+    render_marked,
+)
 from campaigns.rendering.cache import PARSED
 from campaigns.rendering.parts import Sources
+from campaigns.rendering.text import GAPS, STYLE, text_of_marked
 
 MAX_HTML_BYTES: Final = 1_000_000
-MAX_TEXT_CHARS: Final = 200_000
 MAX_STYLE_WORK: Final = 20_000_000
 """Characters of CSS times elements: what inlining may cost at worst."""
 
 _LAYOUTS: Final = Path(__file__).resolve().parents[2] / "templates" / "email"
-_STYLE = re.compile(r"<style\b[^>]{0,200}>(.*?)</style\s*>", re.DOTALL | re.IGNORECASE)
 _DOCUMENT = re.compile(r"\s*(?:<!doctype\b|<html\b)", re.IGNORECASE)
-_LINK = re.compile(r"\[([^][\n]{0,300})\]\(<?([^()\s<>]{1,2000})>?\)")
-_ESCAPED = re.compile(r"\\([-.+#*_()\[\]])")
-_GAPS = re.compile(r"\n{3,}")
 
 _JINJA: Final = Environment(
     loader=FileSystemLoader(_LAYOUTS),
@@ -72,7 +72,7 @@ def line(sources: Sources, part: str, context: Mapping[str, object]) -> str:
 
 def bodies(sources: Sources, context: Mapping[str, object], frame: Frame) -> Bodies:
     """Render both bodies; the text is made from the html if the author wrote none."""
-    own_html = _html(sources, context)
+    own_html, own_text = _own(sources, context)
     preheader = " ".join(line(sources, "preheader", context).split())[:300]
     html = _wrapped(own_html, frame, preheader, has_link=_has_link(sources, "html"))
     if len(html.encode()) > MAX_HTML_BYTES:
@@ -80,48 +80,23 @@ def bodies(sources: Sources, context: Mapping[str, object], frame: Frame) -> Bod
             f"The mail is larger than {MAX_HTML_BYTES // 1_000_000} MB; "
             "most mailboxes cut it at 102 KB."
         )
-    own_text = _text(sources, context) if sources.text.strip() else text_of(own_html)
     shown = bool(frame.unsubscribe_url) and frame.unsubscribe_url in own_text
     text = _JINJA.get_template("base.txt").render(
         body=own_text.strip(), frame=frame, has_link=shown
     )
-    return Bodies(html=html, text=_GAPS.sub("\n\n", text).strip() + "\n")
+    return Bodies(html=html, text=GAPS.sub("\n\n", text).strip() + "\n")
 
 
-def text_of(html: str) -> str:
-    """Return html as text that people read: links as "words: address"."""
-    maker = HTML2Text(bodywidth=0)
-    maker.ignore_images = True
-    maker.ignore_tables = True
-    maker.ignore_emphasis = True
-    maker.single_line_break = False
-    # A blank after each cell, or a table's words would run together.
-    source = _STYLE.sub("", html)[:MAX_TEXT_CHARS].replace("</td>", " </td>")
-    plain = maker.handle(source)
-    plain = _LINK.sub(_spelled, plain)
-    plain = _ESCAPED.sub(r"\1", plain)
-    lines = (
-        one.lstrip("#").strip() if one.startswith("#") else one.rstrip()
-        for one in plain.splitlines()
-    )
-    return _GAPS.sub("\n\n", "\n".join(lines)).strip()
-
-
-def _spelled(link: re.Match[str]) -> str:
-    words, address = link[1].strip(), link[2]
-    return address if not words or words == address else f"{words}: {address}"
-
-
-def _html(sources: Sources, context: Mapping[str, object]) -> str:
+def _own(sources: Sources, context: Mapping[str, object]) -> tuple[str, str]:
+    """Return what the author wrote, rendered, as html and as text."""
     if not sources.html.strip():
         raise TemplateInvalid("The html part is empty; write the mail's content.")
-    compiled = PARSED.get(sources.version, "html", sources.html, Escaping.HTML)
-    return render_liquid(compiled, context)
-
-
-def _text(sources: Sources, context: Mapping[str, object]) -> str:
-    compiled = PARSED.get(sources.version, "text", sources.text, Escaping.TEXT)
-    return render_liquid(compiled, context)
+    html = PARSED.get(sources.version, "html", sources.html, Escaping.HTML)
+    if not sources.text.strip():
+        marked = render_marked(html, context)
+        return marked.text, text_of_marked(marked)
+    text = PARSED.get(sources.version, "text", sources.text, Escaping.TEXT)
+    return render_liquid(html, context), render_liquid(text, context)
 
 
 def _has_link(sources: Sources, part: str) -> bool:
@@ -130,7 +105,7 @@ def _has_link(sources: Sources, part: str) -> bool:
 
 
 def _wrapped(own: str, frame: Frame, preheader: str, *, has_link: bool) -> str:
-    css = "\n".join(_STYLE.findall(own))
+    css = "\n".join(STYLE.findall(own))
     is_document = bool(_DOCUMENT.match(own))
     if css:
         own = _inlined(own, css, is_document=is_document)
@@ -170,6 +145,6 @@ def _inlined(own: str, css: str, *, is_document: bool) -> str:
     try:
         if is_document:
             return inliner.inline(own)
-        return inliner.inline_fragment(_STYLE.sub("", own), css)
+        return inliner.inline_fragment(STYLE.sub("", own), css)
     except (css_inline.InlineError, ValueError) as error:
         raise TemplateInvalid(f"The style rules cannot be applied: {error}.") from error
