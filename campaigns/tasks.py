@@ -29,7 +29,7 @@ def canary(name: str, n: int) -> None:
 
 
 def drain_mail() -> None:
-    """Advance what is due and send what is queued, for two seconds at most."""
+    """Advance what is due and send what is queued, for three seconds at most."""
     if _is_restored():
         return
     address_key.confirm()

@@ -7,7 +7,7 @@ from campaigns.journeys.advance import advance_due
 from campaigns.sending.deliver import Flight
 from campaigns.sending.settle import rescue
 
-CLAIM_FOR_S: Final = 4.0
+CLAIM_FOR_S: Final = 3.0
 WAIT_S: Final = 0.02
 
 
