@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from campaigns.domain.mail import OutgoingEmail
-from campaigns.providers.sendgrid.payload import PayloadInvalid, payload_of
+from campaigns.providers.sendgrid.payload import PayloadInvalid, body_of, payload_of
 from demo.sendgrid_simulator import mail as official
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,4 +79,14 @@ def test_sandbox_mode_is_asked_for_only_when_wanted():
 )
 def test_what_sendgrid_would_refuse_is_named_before_the_call(changes, says):
     with pytest.raises(PayloadInvalid, match=says):
-        payload_of(dataclasses.replace(FULL, **changes))
+        body_of(dataclasses.replace(FULL, **changes))
+
+
+@pytest.mark.parametrize("email", [FULL, PLAIN], ids=["full", "plain"])
+def test_the_body_is_the_payload_as_json(email):
+    assert json.loads(body_of(email)) == payload_of(email)
+
+
+def test_what_cannot_be_encoded_is_refused_and_not_raised_otherwise():
+    with pytest.raises(PayloadInvalid):
+        body_of(dataclasses.replace(FULL, html="\ud800"))
