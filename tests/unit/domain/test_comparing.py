@@ -148,7 +148,7 @@ def test_a_path_finds_what_is_there_and_else_that_nothing_is(path, found):
         ("x" * 199, '"' + "x" * 198 + "…"),
         ("x" * 1000, '"' + "x" * 198 + "…"),
     ],
-    ids=lambda value: str(value)[:24],
+    ids=lambda value: "missing" if value is MISSING else str(value)[:24],
 )
 def test_a_value_is_shown_as_people_read_it(value, shown):
     assert show(value) == shown
