@@ -3,6 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
+MUTATION := .venv-mutation/.installed
 CHECK_ENV := PUBLIC_URL=https://mail.example.com
 QUIET := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
@@ -17,8 +18,8 @@ run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
 test: $(DEV) ## Run all tests
 	$(PY) -m pytest -n 2 $(ARGS)
 
-mutate: $(DEV) ## Change the core in small ways; some test must notice (ARGS=gate)
-	@$(PY) -m tests.mutation $(ARGS)
+mutate: $(MUTATION) ## Change the core in small ways; some test must notice (ARGS=gate)
+	@.venv-mutation/bin/python -m tests.mutation $(ARGS)
 
 bench: $(DEV) ## Measure against limits (docs/performance.md); QUICK=1 is short
 	@$(PY) -m bench $(if $(QUICK),--quick) $(ARGS)
@@ -44,7 +45,7 @@ format: $(DEV) ## Format the code and mend what lint can mend
 	.venv/bin/ruff format .
 
 clean: ## Remove the virtual environment and caches; var/ with its data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	rm -rf .venv .venv-mutation .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 
 $(PY):
 	@command -v $(PYTHON) >/dev/null || { \
@@ -66,3 +67,10 @@ $(DEV): requirements.txt requirements-dev.txt | $(PY)
 	@$(QUIET) $(PY) -m pip install -q --no-compile -r requirements-dev.txt || { \
 	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
 	@touch $@ $(RUN)
+
+$(MUTATION): requirements.txt requirements-dev.txt requirements-mutation.txt | $(PY)
+	@echo "Installing dependencies into .venv-mutation ..."
+	@$(PYTHON) -m venv .venv-mutation
+	@$(QUIET) .venv-mutation/bin/python -m pip install -q --no-compile -r requirements-mutation.txt || { \
+	  echo "The dependencies could not be installed; the lines above say why (often: no network)."; exit 1; }
+	@touch $@

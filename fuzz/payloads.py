@@ -1,5 +1,6 @@
 """Calls and webhooks as real clients send them, each made anew."""
 
+import copy
 from collections.abc import Callable
 from random import Random
 from typing import Any, Final
@@ -43,7 +44,7 @@ def track(rng: Random) -> Call:
         person = {**CUSTOMER, "email": f"fz-{rng.randrange(PEOPLE)}@example.com"}
         return call | {
             "event": name,
-            "properties": dict(properties),
+            "properties": copy.deepcopy(properties),
             "context": {"traits": person},
         }
     return call | {

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from django.db import connections
 from hypothesis import HealthCheck, Phase, settings
@@ -110,6 +111,25 @@ def django_db_modify_db_settings(
     """Point the tests' database at the run's server."""
     if not os.environ.get("DATABASE_URL"):
         connections["default"].settings_dict["HOST"] = _server.socket_dir()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Generator[None]:
+    """Before the database is dropped, end what a test's thread left open, and say so."""
+    yield
+    at = connections["default"].settings_dict
+    known = {"dbname": "postgres", "host": at["HOST"], "user": at["USER"]}
+    known |= {"password": at["PASSWORD"], "port": at["PORT"]}
+    given = {name: value for name, value in known.items() if value}
+    connections.close_all()
+    with psycopg.connect(**given, autocommit=True) as session:
+        left = session.execute(
+            "SELECT state, query, pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = %s",
+            [at["NAME"]],
+        )
+        for state, query, _ in left:
+            sys.stderr.write(f"a session was left open: {state}: {query}\n")
 
 
 @pytest.fixture

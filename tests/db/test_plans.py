@@ -165,8 +165,7 @@ VALUES = {
     },
     "templates_to_prepare": {"ids": IDS},
     "timers_due": {
-        "now": NOW, "urgent_mark": NOW - timedelta(hours=1),
-        "mark": NOW - timedelta(hours=1),
+        "urgent_mark": NOW - timedelta(hours=1), "mark": NOW - timedelta(hours=1),
     },
     "topic_names": {},
     "topics_meant": {"topic": None},
