@@ -129,15 +129,6 @@ class Product:
             return [run, *run.children(recursive=True)]
         return []
 
-    def cpu_s(self) -> float:
-        """Return the seconds of processor time that its processes have used."""
-        used = 0.0
-        for process in self.members():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                used += times.user + times.system
-        return used
-
     def part(self, name: str) -> list[psutil.Process]:
         """Return the processes of that name; none while they are away.
 

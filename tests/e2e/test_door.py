@@ -235,7 +235,7 @@ def test_a_body_that_stalls_is_given_up(raw, door):
     began = time.monotonic()
     status, _, body = answer(door.ask(raw))
     assert (status, body) == (408, b"{}")
-    assert edge.BODY_S <= time.monotonic() - began < edge.BODY_S + 5
+    assert edge.BODY_S <= time.monotonic() - began < edge.BODY_S + 20
 
 
 def test_a_body_that_trickles_is_given_up_as_one_that_stalls(door):
@@ -244,7 +244,7 @@ def test_a_body_that_trickles_is_given_up_as_one_that_stalls(door):
         began, status = time.monotonic(), b""
         to.settimeout(0.05)
         while not status:
-            assert time.monotonic() < began + 10
+            assert time.monotonic() < began + 30
             to.sendall(b"x")
             try:
                 status = to.recv(20)
@@ -264,7 +264,7 @@ SILENT = {
 def test_a_client_that_falls_silent_is_dropped(raw, door):
     began = time.monotonic()
     said = door.ask(raw)
-    assert edge.HEADER_S - 0.5 <= time.monotonic() - began < edge.HEADER_S + 5
+    assert edge.HEADER_S - 0.5 <= time.monotonic() - began < edge.HEADER_S + 20
     assert said.startswith(b"HTTP/1.1 200") is (raw.endswith(b"\r\n\r\n"))
 
 

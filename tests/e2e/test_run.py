@@ -14,12 +14,11 @@ from tests.e2e.product import Product, wait_for
 pytestmark = pytest.mark.crash
 
 EVENTS: Final = 400
-# Promised are 10 and 5 seconds on two cores; here others may use them at the same
-# time, so that the work of a start is held against what two cores do in 5 seconds.
+# Promised are 10 and 5 seconds on two cores, which `make bench` measures; here others
+# may use them at the same time.
 CLUSTER_GRACE_S: Final = 4.0
 STOPPED_S: Final = 15.0
 STARTED_S: Final = 60.0
-STARTED_CPU_S: Final = 10.0
 
 
 @pytest.fixture
@@ -52,12 +51,8 @@ def test_ctrl_c_stops_all_and_the_next_start_goes_on(product):
 
     key = product.key
     again = product.start()
-    spent = product.cpu_s()
-    print(
-        f"\nstopped in {took:.1f} s, started again in {again:.1f} s ({spent:.1f} CPU)"
-    )
+    print(f"\nstopped in {took:.1f} s, started again in {again:.1f} s")
     assert again < STARTED_S
-    assert spent < STARTED_CPU_S
     assert product.key == key
     everybody = len(ledger.signed_up)
     wait_for(lambda: states(product).keys() <= {"sent", "unknown"}, "an end of all")

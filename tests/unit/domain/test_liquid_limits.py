@@ -1,7 +1,7 @@
 """Templates that loop for ever, print too much or tie up the parser."""
 
 import importlib.metadata
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -73,11 +73,11 @@ HOSTILE = [
 @pytest.mark.parametrize("escaping", list(Escaping))
 @pytest.mark.parametrize("source", HOSTILE, ids=lambda s: s[:40])
 def test_a_hostile_template_is_refused_soon(source, escaping):
-    started = perf_counter()
+    started = thread_time()
     with pytest.raises(TemplateInvalid):
         render_liquid(compile_template(source, escaping), FACTS)
-    # Half a second on an idle core; the machine that tests may be busy.
-    assert perf_counter() - started < 5
+    # Half a second on an idle core; the machine that tests may be slow.
+    assert thread_time() - started < 5
 
 
 def test_the_verdict_is_the_same_each_time():
