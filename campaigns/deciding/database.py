@@ -7,7 +7,7 @@ reads the results, waits and makes the errors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -73,6 +73,11 @@ class Result:
     count: int
 
 
+# What each command sent does: prepare the statement of this name, return the rows of
+# this call, or (None) begin, set or commit.
+_Sent = bytes | Call | None
+
+
 def call(name: str, /, *, rows: int | None = None, **parameters: object) -> Call:
     """Return a Call with these parameters."""
     return Call(name, parameters, rows)
@@ -95,6 +100,26 @@ def run_all(calls: Sequence[Call], *, commit: bool = False) -> list[Result]:
     # Raised as Django's errors, as `decide` and the ORM's callers know them.
     with connection.wrap_database_errors:
         return _session().run(calls, commit=commit)
+
+
+@contextmanager
+def meanwhile(first: Call) -> Iterator[None]:
+    """Have the server run a statement of a transaction while the block computes.
+
+    The block's end waits for it and raises its error, as does a run_all within.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        session = _session()
+        session.begin(first)
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):
+            session.collect()
+        raise
+    with connection.wrap_database_errors:
+        session.collect()
 
 
 def greet(name: str, look: Callable[[list[Row]], None]) -> None:
@@ -124,6 +149,7 @@ class _Session:
         self.is_known = False  # whether those who greet it had nothing against it
         self._raw = raw
         self._prepared: set[bytes] = set()
+        self._begun: list[_Sent] = []
         cursor = psycopg.Cursor(raw)
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
@@ -145,22 +171,39 @@ class _Session:
 
     def run(self, calls: Sequence[Call], *, commit: bool) -> list[Result]:
         """Run the statements as run_all does, on this connection."""
+        self.collect()
         idle = self._raw.pgconn.transaction_status == pq.TransactionStatus.IDLE
         begin = idle and not self._raw.autocommit
         if not (begin and self.is_pooled and self.is_known):
-            return self._run(calls, begin=begin, commit=commit)
+            return self._answers(self._send_all(calls, begin=begin, commit=commit))
         first = self.greetings()
-        results = self._run([*first, *calls], begin=True, commit=False)
+        all_calls = [*first, *calls]
+        results = self._answers(self._send_all(all_calls, begin=True, commit=False))
         self.look(results[: len(first)])
         return results[len(first) :]
 
-    def _run(self, calls: Sequence[Call], *, begin: bool, commit: bool) -> list[Result]:
+    def begin(self, each: Call) -> None:
+        """Send a statement of the transaction under way; `collect` waits for it."""
+        self.collect()
+        self._begun = self._send_all([each], begin=False, commit=False)
+        with _whole(self._raw.pgconn):
+            self._raw.pgconn.flush()
+
+    def collect(self) -> None:
+        """Wait for what was begun, if it has not ended; raise its error."""
+        sent, self._begun = self._begun, []
+        if sent:
+            self._answers(sent)
+
+    def _send_all(
+        self, calls: Sequence[Call], *, begin: bool, commit: bool
+    ) -> list[_Sent]:
+        """Queue the statements; `_answers` is to follow."""
         pgconn = self._raw.pgconn
         ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
-        # What each command does: prepare the statement of this name, return the
-        # rows of this call, or (None) begin, set or commit.
-        sent: list[bytes | Call | None] = []
-        with _pipeline(pgconn):
+        sent: list[_Sent] = []
+        with _whole(pgconn):
+            pgconn.enter_pipeline_mode()
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
                 sent.append(None)
@@ -174,7 +217,14 @@ class _Session:
                 pgconn.send_query_params(b"COMMIT", None)
                 sent.append(None)
             pgconn.pipeline_sync()
+        return sent
+
+    def _answers(self, sent: Sequence[_Sent]) -> list[Result]:
+        """Wait for the results of what was sent; raise the first error among them."""
+        pgconn = self._raw.pgconn
+        with _whole(pgconn):
             results = self._raw.wait(_results(pgconn))
+            pgconn.exit_pipeline_mode()
         pairs = list(zip(sent, results, strict=True))
         self._prepared.difference_update(
             what
@@ -232,15 +282,13 @@ _sessions: "WeakKeyDictionary[psycopg.Connection[Row], _Session]" = WeakKeyDicti
 
 
 @contextmanager
-def _pipeline(pgconn: "PGconn") -> Iterator[None]:
-    pgconn.enter_pipeline_mode()
+def _whole(pgconn: "PGconn") -> Iterator[None]:
+    """Close the connection on an error: nobody could tell whose answers come then."""
     try:
         yield
     except BaseException:
-        # Answers may still be on their way: nobody could tell whose they are.
         pgconn.finish()
         raise
-    pgconn.exit_pipeline_mode()
 
 
 def _results(pgconn: "PGconn") -> "PQGen[list[PGresult]]":

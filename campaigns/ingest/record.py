@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
+from typing import Any, Final
 
 from django.db import DatabaseError
 from msgspec.json import encode
@@ -31,6 +32,9 @@ from campaigns.metrics import counted
 from campaigns.models import RejectedEvent
 
 logger = logging.getLogger(__name__)
+
+# Events that nothing waits for, from which on they are worth a statement of their own.
+WORTH_A_STATEMENT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +215,7 @@ class _Recording:
                 for name, owner in zip(self._names, owners, strict=True)
                 if owner is not None
             }
-            stored = _fold(decision, fresh, known)
-            partitions.require(decision.now)
-            _write_events(decision, stored)
-            _write_counts(decision, stored)
+            _decide_about(decision, fresh, known)
         counts = Counter(each.batch for each in fresh)
         for number, batch in enumerate(self._batches):
             if batch.rejected and (counts[number] or not batch.events):
@@ -225,40 +226,70 @@ class _Recording:
         ]
 
 
-def _fold(
+def _decide_about(
     decision: Decision, fresh: Sequence[Arrived], known: dict[Name, int]
-) -> list[Stored]:
-    """Decide about new events, one after another."""
-    intake = decision.intake
-    _claim(intake, {n for each in fresh for n in each.names}, known)
+) -> None:
+    """Decide about new events, one after another, and see to it that they are written.
+
+    Those that neither a rule nor an identity waits for are stored meanwhile.
+    """
+    _claim(decision.intake, {n for each in fresh for n in each.names}, known)
     linked = links(fresh, known)
-    concerned = {
-        person
-        for each, link in zip(fresh, linked, strict=True)
-        if link.moves or concerns_people(intake.rules, each.event)
-        for person in link.people
-    }
+    concerned = _concerned(decision, fresh, linked)
     decision.lock(concerned)
     now = decision.now
+    partitions.require(now)
     decision.ask(_asked(decision, fresh, linked, concerned))
-    stored = []
-    for each in fresh:
-        event = not_after(each.event, now)
+    numbered = [(each, new_id()) for each in fresh]
+    waited: list[tuple[Arrived, int]] = []
+    plain: list[Stored] = []
+    for each, event_id in numbered:
         owner = known.get(each.names[0])
-        if owner is not None and owner not in concerned:
-            ref = EventRef(new_id(), now, event.occurred_at)
-            # No rule and no identity waits for it.
-            stored.append(Stored(event, each.source, ref, owner, ()))
-            continue
+        if owner is None or owner in concerned:
+            waited.append((each, event_id))
+        else:
+            event = not_after(each.event, now)
+            ref = EventRef(event_id, now, event.occurred_at)
+            plain.append(Stored(event, each.source, ref, owner, ()))
+    if waited and len(plain) >= WORTH_A_STATEMENT:
+        with database.meanwhile(Call("insert_events", _columns(plain, now=now))):
+            stored = _fold(decision, waited)
+    else:
+        stored = [*_fold(decision, waited), *plain]
+    _write_identities(decision, known)
+    decision.later("insert_events", **_columns(stored, now=now))
+    _write_counts(decision, stored)
+    order = [[each.source.id, event_id] for each, event_id in numbered]
+    decision.note("events", {"events": order})
+
+
+def _concerned(
+    decision: Decision, fresh: Sequence[Arrived], linked: Sequence[Link]
+) -> set[int]:
+    """Return the people about whom something may change."""
+    rules = decision.rules
+    return {
+        person
+        for each, link in zip(fresh, linked, strict=True)
+        if link.moves or concerns_people(rules, each.event)
+        for person in link.people
+    }
+
+
+def _fold(decision: Decision, waited: Iterable[tuple[Arrived, int]]) -> list[Stored]:
+    """Decide about events, one after another, each with its id."""
+    stored = []
+    for each, event_id in waited:
+        event = not_after(each.event, decision.now)
         try:
-            taken = intake.take(event, each.source, event_id=new_id(), now=now)
+            taken = decision.intake.take(
+                event, each.source, event_id=event_id, now=decision.now
+            )
         except (DatabaseError, Restart):
             raise
         except Exception as error:  # one event must not stop the others
             raise EventFailed(each.event, each.source) from error
         stored.append(taken)
-    _write_identities(decision, known)
-    decision.note("events", {"events": [[s.source.id, s.ref.id] for s in stored]})
     return stored
 
 
@@ -323,25 +354,25 @@ def _write_identities(decision: Decision, known: dict[Name, int]) -> None:
         )
 
 
-def _write_events(decision: Decision, stored: Sequence[Stored]) -> None:
-    decision.later(
-        "insert_events",
-        now=decision.now,
-        id=[s.ref.id for s in stored],
-        customer_id=[s.person for s in stored],
-        source_id=[s.source.id for s in stored],
-        type=[str(s.event.type) for s in stored],
-        name=[s.event.name for s in stored],
-        message_id=[s.event.message_id for s in stored],
-        occurred_at=[s.event.occurred_at for s in stored],
-        properties=[encode(s.event.properties) for s in stored],
-        context=[encode(s.event.context) for s in stored],
-        traits=[json_or_none(s.event.traits or None) for s in stored],
-        decisions=[
+def _columns(stored: Sequence[Stored], *, now: datetime) -> dict[str, Any]:
+    """Return the parameters of insert_events."""
+    return {
+        "now": now,
+        "id": [s.ref.id for s in stored],
+        "customer_id": [s.person for s in stored],
+        "source_id": [s.source.id for s in stored],
+        "type": [str(s.event.type) for s in stored],
+        "name": [s.event.name for s in stored],
+        "message_id": [s.event.message_id for s in stored],
+        "occurred_at": [s.event.occurred_at for s in stored],
+        "properties": [encode(s.event.properties) for s in stored],
+        "context": [encode(s.event.context) for s in stored],
+        "traits": [json_or_none(s.event.traits or None) for s in stored],
+        "decisions": [
             json_or_none([d.as_json() for d in s.decisions] or None) for s in stored
         ],
-        notes=[json_or_none(s.event.notes or None) for s in stored],
-    )
+        "notes": [json_or_none(s.event.notes or None) for s in stored],
+    }
 
 
 def _write_counts(decision: Decision, stored: Iterable[Stored]) -> None:

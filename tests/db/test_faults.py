@@ -237,7 +237,7 @@ def test_an_event_whose_worker_ends_before_the_commit_is_not_there(world, monkey
     world.rule("news", "Viewed")
     world.known("ann")
     event = world.event(name="Viewed", user_id="ann", message_id="once")
-    for name in ("_write_events", "_write_counts"):
+    for name in ("_fold", "_columns", "_write_counts"):
         with killed(monkeypatch, ingesting, name, when="after"):
             world.post(event)
     with killed(monkeypatch, transaction, "changes", when="after"):

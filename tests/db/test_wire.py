@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns.deciding import database, wire
-from campaigns.deciding.database import BrokenInvariant, call, run, run_all
+from campaigns.deciding.database import BrokenInvariant, call, meanwhile, run, run_all
 from campaigns.deciding.transaction import decide
 from campaigns.models import Topic
 from emailtriggers import connecting
@@ -149,6 +149,47 @@ def test_the_first_error_is_raised_and_nothing_of_the_trip_stays():
     # What went before and behind the error may be used as if nothing had been.
     assert run("one_int", value=1) == [(1,)]
     assert run("divide", value=1) == [(1,)]
+
+
+def test_a_statement_runs_while_the_block_computes():
+    topic = Topic.objects.create(slug="news", name="News")
+    with atomic():
+        run("one_int", value=1)
+        with meanwhile(call("rename", name="Offers", ids=[topic.pk])):
+            assert 1 + 1 == 2
+        assert Topic.objects.get().name == "Offers"
+        with meanwhile(call("rename", name="Sales", ids=[topic.pk])):
+            assert run("one_int", value=1) == [(1,)]  # waits for it first
+    assert Topic.objects.get().name == "Sales"
+
+
+def divided(divisor, block):
+    with atomic():
+        run("one_int", value=1)
+        with meanwhile(call("divide", value=divisor)):
+            block()
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_the_end_of_the_block_raises_what_ran_meanwhile(asks):
+    asked = []
+
+    def block():
+        if asks:
+            asked.append(run("one_int", value=1))
+
+    with pytest.raises(DataError, match="division by zero"):
+        divided(0, block)
+    assert not asked
+    divided(1, block)
+    assert run("one_int", value=1) == [(1,)]
+
+
+@pytest.mark.parametrize("divisor", [0, 1])
+def test_what_the_block_raises_goes_before_what_ran_meanwhile(divisor):
+    with pytest.raises(KeyError):
+        divided(divisor, {}.popitem)
+    assert run("one_int", value=1) == [(1,)]
 
 
 def test_a_row_that_moved_is_an_alarm_and_nothing_is_committed():
