@@ -37,12 +37,6 @@ class Sizes:
     memory_s: float
 
 
-SMOKE: Final = Sizes(
-    name="smoke", repeat=1, people=300, single=20, hundreds=200, thousands=1_000,
-    load_s=0.3, connections=8, stored_events=2_000, stored_people=500, rules=40,
-    waiting=2_000, due=200, due_s=0.5, due_per_s=100, mails=40, slow_mails=40,
-    tls_mails=4, webhooks=2, tasks=3, memory_s=0.5,
-)  # fmt: skip
 QUICK: Final = Sizes(
     name="quick", repeat=3, people=100_000, single=300, hundreds=3_000,
     thousands=4_000, load_s=1.0, connections=64, stored_events=200_000,
@@ -78,12 +72,8 @@ def read(arguments: Sequence[str], *, names: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure the engine against its limits."
     )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument(
+    parser.add_argument(
         "--quick", action="store_true", help="200,000 rows, about three minutes"
-    )
-    size.add_argument(
-        "--smoke", action="store_true", help="tiny: for correctness, not for figures"
     )
     parser.add_argument(
         "--only", nargs="+", default=[], choices=names, metavar="NAME",
@@ -103,8 +93,7 @@ def read(arguments: Sequence[str], *, names: Sequence[str]) -> Options:
         "--gate", action="store_true", help="fail if a target is missed"
     )
     given = parser.parse_args(arguments)
-    sizes = SMOKE if given.smoke else QUICK if given.quick else FULL
-    unwritten = given.no_history or given.smoke
+    sizes = QUICK if given.quick else FULL
     return Options(
         sizes=sizes,
         only=tuple(given.only),
@@ -112,6 +101,6 @@ def read(arguments: Sequence[str], *, names: Sequence[str]) -> Options:
         waiting=given.timers or sizes.waiting,
         soak_minutes=given.soak,
         json=given.json.absolute(),
-        history=None if unwritten else HISTORY,
+        history=None if given.no_history else HISTORY,
         gate=given.gate,
     )

@@ -1,4 +1,4 @@
-"""`make bench` in its smallest form: every scenario's own checks, and no speed."""
+"""`make bench QUICK=1`: every scenario's own checks, and no speed."""
 
 import json
 import os
@@ -42,7 +42,9 @@ def test_every_scenario_is_in_a_group():
 @pytest.mark.parametrize("group", GROUPS, ids=list(GROUPS))
 def test_what_is_measured_is_right(group, tmp_path):
     written = tmp_path / "result.json"
-    done = bench("--smoke", "--json", str(written), "--only", *GROUPS[group])
+    done = bench(
+        "--quick", "--no-history", "--json", str(written), "--only", *GROUPS[group]
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(written.read_text())
     assert found["schema"] == 1

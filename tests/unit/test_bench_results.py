@@ -122,10 +122,9 @@ def test_a_wrong_run_is_not_part_of_the_history(tmp_path):
     assert json.loads(chosen.json.read_text())["wrong"] == made.wrong
 
 
-def test_tiny_and_unwanted_runs_leave_the_page_alone():
-    for given in (["--smoke"], ["--quick", "--no-history"]):
-        assert options.read(given, names=()).history is None
-    assert options.read([], names=()).history == options.HISTORY
+def test_an_unwanted_run_leaves_the_page_alone():
+    assert options.read(["--quick", "--no-history"], names=()).history is None
+    assert options.read(["--quick"], names=()).history == options.HISTORY
 
 
 def test_a_scenario_that_does_wrong_ends_only_itself():
