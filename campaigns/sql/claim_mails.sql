@@ -3,6 +3,7 @@
 -- Nothing is claimed of a provider that is paused or broken; half open (the breaker's
 -- time is over, its failures are not) it gets one mail. The provider's row is locked
 -- first; mails that others hold are passed over. Uses message_queue_idx.
+-- Worded against walks through an empty table (__init__.py).
 WITH p AS MATERIALIZED (
   SELECT id, open_until, LEAST(burst::float8, tokens + rate_per_s * GREATEST(0, EXTRACT(
       EPOCH FROM %(now)s::timestamptz - COALESCE(tokens_at, %(now)s::timestamptz)))) AS have
@@ -39,7 +40,7 @@ WITH p AS MATERIALIZED (
     state = 'claimed', not_before = NULL, attempt = m.attempt + 1,
     token = gen_random_uuid(),
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s::float8)
-  FROM picked p WHERE m.id = p.id AND m.state = 'queued'
+  FROM picked p WHERE m.id = ANY(ARRAY[p.id]) AND m.state = 'queued'
   RETURNING m.id, m.token, m.customer_id, m.lane, m.due_at, p.not_before
 ), spent AS (
   UPDATE campaigns_provider c

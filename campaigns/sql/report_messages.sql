@@ -1,5 +1,6 @@
 -- Write when a provider first said what of messages that are locked. LEAST passes
 -- NULLs over, so any order of reports ends the same. By primary key.
+-- Worded against walks through an empty table (__init__.py).
 UPDATE campaigns_message m SET
   delivered_at = LEAST(m.delivered_at, v.delivered_at),
   bounced_at = LEAST(m.bounced_at, v.bounced_at),
@@ -16,4 +17,4 @@ FROM unnest(
        %(unsubscribed_at)s::timestamptz[]
      ) AS v (id, evidence, delivered_at, bounced_at, opened_at, clicked_at,
              complained_at, unsubscribed_at)
-WHERE m.id = v.id
+WHERE m.id = ANY(ARRAY[v.id])

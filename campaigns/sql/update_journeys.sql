@@ -1,4 +1,5 @@
 -- Move journeys of locked customers from the state that was read. By primary key.
+-- Worded against walks through an empty table (__init__.py).
 UPDATE campaigns_journey j SET
   customer_id = v.customer_id, trigger_id = v.trigger_id,
   trigger_received_at = v.trigger_received_at,
@@ -18,4 +19,4 @@ FROM unnest(
      ) AS v (id, old_state, customer_id, trigger_id, trigger_received_at,
              trigger_occurred_at, state, step, revision, wait_since, woken_by,
              held_due_at, ended_at, cause, goal_until, converted_at, watched_until)
-WHERE j.id = v.id AND j.state = v.old_state
+WHERE j.id = ANY(ARRAY[v.id]) AND j.state = v.old_state

@@ -1,5 +1,6 @@
 -- Move mails, whose rows were locked when read, from the state that was read.
 -- The lease ends with every move out of claimed and sending. By primary key.
+-- Worded against walks through an empty table (__init__.py).
 UPDATE campaigns_message m SET
   customer_id = v.customer_id, variant = v.variant,
   template_version_id = v.template_version_id, state = v.state, reason = v.reason,
@@ -21,4 +22,4 @@ FROM unnest(
              detail, not_before, attempt, token, address, address_hash,
              provider_message_id, context, sending_at, settled_at, evidence_at,
              redriven_at)
-WHERE m.id = v.id AND m.state = v.old_state
+WHERE m.id = ANY(ARRAY[v.id]) AND m.state = v.old_state

@@ -166,10 +166,17 @@ FILL: Final = (
 @contextmanager
 def big_database() -> Iterator[str]:
     """Make the database, give its name, and drop it at the end."""
-    name = _copy_of(connection.settings_dict["NAME"])
-    try:
+    with copied("big") as name:
         with leading_to(name):
             fill()
+        yield name
+
+
+@contextmanager
+def copied(suffix: str) -> Iterator[str]:
+    """Copy the test database, give the copy's name, and drop it at the end."""
+    name = _copy_of(connection.settings_dict["NAME"], suffix)
+    try:
         yield name
     finally:
         with _server() as server:
@@ -189,7 +196,7 @@ def leading_to(name: str) -> Iterator[None]:
         at["NAME"] = usual
 
 
-def fill() -> None:
+def fill(people: int = PEOPLE, waiting: int = OPEN) -> None:
     """Fill the tables; the planner then knows how big they are."""
     now = timezone.now()
     IngestState.objects.get_or_create(pk=1, defaults={"rotated_at": now})
@@ -202,22 +209,22 @@ def fill() -> None:
         seed(write_key="big", live=True)
     with connection.cursor() as cursor:
         for statement in FILL:
-            cursor.execute(statement, {"people": PEOPLE, "open": OPEN})
+            cursor.execute(statement, {"people": people, "open": waiting})
         cursor.execute("VACUUM ANALYZE")
 
 
-def _copy_of(name: str) -> str:
-    big = f"{name}_big"
+def _copy_of(name: str, suffix: str) -> str:
+    copy = f"{name}_{suffix}"
     connection.close()
     with _server() as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{big}" WITH (FORCE)')
+        server.execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
         # A copy needs the original for itself.
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [name],
         )
-        server.execute(f'CREATE DATABASE "{big}" TEMPLATE "{name}"')
-    return big
+        server.execute(f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
+    return copy
 
 
 def _server() -> "psycopg.Connection[tuple[object, ...]]":

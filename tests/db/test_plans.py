@@ -192,9 +192,8 @@ VALUES = {
     },
 }  # fmt: skip
 FILES = sorted(path.stem for path in FOLDER.glob("*.sql"))
-# One row each, or a handful, as those of message_lease_idx: read whole rather than
-# by primary key.
-SMALL = {"bump_ruleset", "leases_left", "leases_over", "ruleset_number", "topics_meant"}
+# One row each, or a handful: read whole rather than by primary key.
+SMALL = {"bump_ruleset", "ruleset_number", "topics_meant"}
 
 
 PEAK = """
