@@ -30,8 +30,9 @@ Row = tuple[Any, ...]
 _BINARY: Final = pq.Format.BINARY
 _DONE: Final = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _UNKNOWN_STATEMENT: Final = "26000"
-# Statements go by keys, and their plans are made once, often while tables are small,
-# and kept for long: the planner may not fall back on reading whole tables.
+# Statements go by keys, and their plans are kept for long, often made while tables are
+# small or, in a quiet hour, empty: the planner may not fall back on whole tables.
+_SETTING: Final = b"et_by_keys"
 _BY_KEYS: Final = b"""SELECT
   set_config('enable_seqscan', 'off', true),
   set_config('enable_hashjoin', 'off', true),
@@ -203,13 +204,12 @@ class _Session:
         ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
         sent: list[_Sent] = []
         with _whole(pgconn):
+            first = pgconn.transaction_status == pq.TransactionStatus.IDLE
             pgconn.enter_pipeline_mode()
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
                 sent.append(None)
-            if setting := self._setting([known for known, _ in ready]):
-                pgconn.send_query_params(setting, None)
-                sent.append(None)
+            sent += self._set([known for known, _ in ready], first=first)
             for each, (known, values) in zip(calls, ready, strict=True):
                 sent += self._send(pgconn, known, values)
                 sent.append(each)
@@ -235,12 +235,23 @@ class _Session:
             self._check(result)
         return [self._read(what, r) for what, r in pairs if isinstance(what, Call)]
 
-    def _setting(self, known: Sequence[Statement]) -> bytes | None:
-        """Return what tells the planner how to go about these statements."""
+    def _set(self, known: Sequence[Statement], *, first: bool) -> list[_Sent]:
+        """Tell the planner, which may plan a statement anew whenever a table changed.
+
+        Of a transaction only those that come first need it, and what is prepared here.
+        """
+        pgconn = self._raw.pgconn
         if self.is_pooled:
-            return _POOLED
-        new = any(each.name not in self._prepared for each in known)
-        return _BY_KEYS if new else None
+            pgconn.send_query_params(_POOLED, None)
+            return [None]
+        if not first and all(each.name in self._prepared for each in known):
+            return []
+        new = _SETTING not in self._prepared
+        if new:
+            self._prepared.add(_SETTING)
+            pgconn.send_prepare(_SETTING, _BY_KEYS)
+        pgconn.send_query_prepared(_SETTING, None)
+        return [_SETTING, None] if new else [None]
 
     def _send(
         self, pgconn: "PGconn", known: Statement, values: list[bytes | None]

@@ -42,6 +42,7 @@ STATEMENTS = {
     "double": "SELECT %(value)s::int * 2 + %(value)s::int",
     "divide": "SELECT 1 / %(value)s::int",
     "rename": "UPDATE campaigns_topic SET name = %(name)s::text WHERE id = ANY(%(ids)s::bigint[])",
+    "by_slug": "SELECT id FROM campaigns_topic WHERE slug = %(value)s::text",
     "uncast": "SELECT %(value)s",
     "two_types": "SELECT %(value)s::int, %(value)s::text",
 }
@@ -267,6 +268,30 @@ def test_behind_a_pooler_each_transaction_brings_its_planning_and_leaves_none(po
         assert plans()["enable_seqscan"] == "off"
     assert run_all([call("double", value=1)], commit=True)[0].rows == [(3,)]
     assert plans() == as_begun
+
+
+def test_each_transaction_brings_its_planning_as_any_statement_may_be_planned_anew():
+    as_begun = plans()
+    for _ in range(2):
+        with atomic():
+            run_all([call("double", value=1)])
+            assert plans()["enable_seqscan"] == "off"
+        assert plans() == as_begun
+
+
+def test_a_plan_made_anew_for_an_emptied_table_goes_by_its_index():
+    def scans():
+        run("by_slug", value="news")
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN EXECUTE et_by_slug('news')")
+            return "\n".join(line for (line,) in cursor.fetchall())
+
+    for _ in range(2):
+        with atomic():
+            run_all([call("double", value=1)])
+            assert "Index" in scans()
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE campaigns_topic")
 
 
 def test_a_connection_to_postgresql_itself_asks_it_to_notice_who_is_lost(monkeypatch):
