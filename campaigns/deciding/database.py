@@ -331,7 +331,7 @@ class _JsonbLoader(Loader):
     format = _BINARY
 
     def load(self, data: "Buffer") -> object:
-        return msgspec.json.decode(bytes(data)[1:])
+        return msgspec.json.decode(memoryview(data)[1:])
 
 
 def is_away(error: BaseException) -> bool:

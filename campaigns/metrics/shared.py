@@ -22,7 +22,7 @@ FORMAT: Final = "1"
 
 logger = logging.getLogger(__name__)
 
-_pid = _place = -1
+_place: int | None = None
 _places: Path | None = None
 
 
@@ -37,10 +37,19 @@ def place() -> int:
 
     The lock is the process's (POSIX), so it is not inherited, and death frees it.
     """
-    global _pid, _place
-    if _pid != os.getpid():
-        _place, _pid = _take(), os.getpid()
+    global _place
+    if _place is None:
+        _place = _take()
     return _place
+
+
+def _forget() -> None:
+    global _place
+    _place = None
+
+
+# Asked for at every count, for which a system call would cost too much.
+os.register_at_fork(after_in_child=_forget)
 
 
 def _take() -> int:
