@@ -17,7 +17,7 @@ from campaigns.dispatch.drain import drain
 from campaigns.dispatch.due import anything_due
 from campaigns.domain.answers import Refusal, Refused
 from campaigns.feedback.apply import drain as apply_feedback
-from campaigns.ingest import record as ingesting
+from campaigns.ingest import fold as ingesting
 from campaigns.journeys import advance as advancing
 from campaigns.models import (
     Attempt,
