@@ -76,29 +76,32 @@ class Decision:
         people: Iterable[int],
         *,
         addresses: Callable[[str], bytes] | None = None,
-    ) -> None:
+        then: Sequence[Call] = (),
+    ) -> list[Result]:
         """Lock and load these people; Restart if one was merged or is gone.
 
-        With `addresses`, which hashes an address, theirs are locked too.
+        With `addresses`, which hashes an address, theirs are locked too. `then` are
+        run behind these locks, in the same round trip; their results are returned.
         """
         wanted = set(people) - set(self.before)
         if not wanted:
-            return
+            return self.waiting(*then) if then else []
         reads = load.read_states(wanted, now=clock.now(self._told))
         lock = load.lock_people(wanted)
         if addresses is None:
-            locked, *results = self.waiting(lock, *reads)
+            locked, *results = self.waiting(lock, *reads, *then)
             found = load.locked_people(locked)
         else:
             found = load.locked_people(self.waiting(lock)[0])
             keys = sorted({addresses(p.email) for p in found if p.email})
             holds = [_hold(key) for key in keys]
-            results = self.waiting(*holds, *reads)[len(holds) :]
+            results = self.waiting(*holds, *reads, *then)[len(holds) :]
         if len(found) < len(wanted) or any(p.merged_into for p in found):
             raise Restart
         loaded = load.states_of(found, results)
         self.before.update(loaded)
         self.states.update(loaded)
+        return results[len(reads) :]
 
     def lock_address(self, address_hash: bytes) -> None:
         """Hold the address until the commit, whoever it belongs to."""

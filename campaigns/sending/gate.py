@@ -91,14 +91,16 @@ def _begun(person: int, mail: Mail, made: Prepared) -> Begun | None:
 def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]:
     """Lock people, addresses, mails, in this order; return what is still ours."""
     owners: dict[int, int] = dict(decision.first[0].rows)
-    decision.lock(owners.values(), addresses=address_hash)
     leases = call(
         "leases_left",
         ids=[c.id for c in claims],
         tokens=[c.token for c in claims],
         margin_s=MARGIN_S,
     )
-    locked, left = database.run_all([load.lock_mails(c.id for c in claims), leases])
+    mails = load.lock_mails(c.id for c in claims)
+    locked, left = decision.lock(
+        owners.values(), addresses=address_hash, then=[mails, leases]
+    )
     found = decision.take_mails(locked)
     alive = {row[0] for row in left.rows}
     ours = []

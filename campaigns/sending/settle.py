@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from campaigns.deciding import database
+from campaigns.deciding import database, load
 from campaigns.deciding.database import DatabaseAway
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
@@ -114,8 +114,9 @@ def _sent(mail: Mail, journey: Journey | None, *, now: datetime) -> _Sent:
 
 def _settle_all(decision: Decision, answered: Sequence[Answered]) -> list[_Sent]:
     owners: dict[int, int] = dict(decision.first[0].rows)
-    decision.lock(owners.values())
-    found = decision.load_mails(a.mail for a in answered)
+    mails = load.lock_mails(a.mail for a in answered)
+    (locked,) = decision.lock(owners.values(), then=[mails])
+    found = decision.take_mails(locked)
     ended: list[_Ended] = []
     sent: list[_Sent] = []
     providers: dict[int, list[Answer]] = {}
