@@ -16,7 +16,7 @@ run: $(RUN) ## Start everything on this machine; Ctrl-C stops it
 	@$(PY) manage.py run
 
 test: $(DEV) ## Run all tests
-	$(PY) -m pytest -n 3 $(ARGS)
+	$(PY) -m pytest -n 3 --dist worksteal $(ARGS)
 
 mutate: $(MUTATION) ## Change the core in small ways; some test must notice (ARGS=gate)
 	@.venv-mutation/bin/python -m tests.mutation $(ARGS)
