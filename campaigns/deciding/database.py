@@ -104,19 +104,20 @@ def run_all(calls: Sequence[Call], *, commit: bool = False) -> list[Result]:
 
 
 @contextmanager
-def meanwhile(first: Call) -> Iterator[None]:
+def meanwhile(each: Call) -> Iterator[None]:
     """Have the server run a statement of a transaction while the block computes.
 
-    The block's end waits for it and raises its error, as does a run_all within.
+    The block's end waits for it and raises its error, as does a run_all within. The
+    block may not use the connection in another way, as the ORM does.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
         session = _session()
-        session.begin(first)
+        session.start(each)
     try:
         yield
     except BaseException:
-        with suppress(psycopg.Error):
+        with suppress(psycopg.Error, BrokenInvariant):
             session.collect()
         raise
     with connection.wrap_database_errors:
@@ -150,7 +151,7 @@ class _Session:
         self.is_known = False  # whether those who greet it had nothing against it
         self._raw = raw
         self._prepared: set[bytes] = set()
-        self._begun: list[_Sent] = []
+        self._started: list[_Sent] = []
         cursor = psycopg.Cursor(raw)
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
@@ -183,16 +184,16 @@ class _Session:
         self.look(results[: len(first)])
         return results[len(first) :]
 
-    def begin(self, each: Call) -> None:
+    def start(self, each: Call) -> None:
         """Send a statement of the transaction under way; `collect` waits for it."""
         self.collect()
-        self._begun = self._send_all([each], begin=False, commit=False)
-        with _whole(self._raw.pgconn):
-            self._raw.pgconn.flush()
+        if self._raw.pgconn.transaction_status != pq.TransactionStatus.INTRANS:
+            raise RuntimeError(f"{each.name} would be a transaction of its own")
+        self._started = self._send_all([each], begin=False, commit=False)
 
     def collect(self) -> None:
-        """Wait for what was begun, if it has not ended; raise its error."""
-        sent, self._begun = self._begun, []
+        """Wait for what was started, if it has not ended; raise its error."""
+        sent, self._started = self._started, []
         if sent:
             self._answers(sent)
 
@@ -204,12 +205,12 @@ class _Session:
         ready = [(s := statement(c.name), s.parameters(c.parameters)) for c in calls]
         sent: list[_Sent] = []
         with _whole(pgconn):
-            first = pgconn.transaction_status == pq.TransactionStatus.IDLE
+            opens = pgconn.transaction_status == pq.TransactionStatus.IDLE
             pgconn.enter_pipeline_mode()
             if begin:
                 pgconn.send_query_params(b"BEGIN", None)
                 sent.append(None)
-            sent += self._set([known for known, _ in ready], first=first)
+            sent += self._set([known for known, _ in ready], opens=opens)
             for each, (known, values) in zip(calls, ready, strict=True):
                 sent += self._send(pgconn, known, values)
                 sent.append(each)
@@ -235,16 +236,17 @@ class _Session:
             self._check(result)
         return [self._read(what, r) for what, r in pairs if isinstance(what, Call)]
 
-    def _set(self, known: Sequence[Statement], *, first: bool) -> list[_Sent]:
+    def _set(self, known: Sequence[Statement], *, opens: bool) -> list[_Sent]:
         """Tell the planner, which may plan a statement anew whenever a table changed.
 
-        Of a transaction only those that come first need it, and what is prepared here.
+        Of a transaction only those that open it need it, and what is prepared here; one
+        that the ORM opened gets it with the latter only.
         """
         pgconn = self._raw.pgconn
         if self.is_pooled:
             pgconn.send_query_params(_POOLED, None)
             return [None]
-        if not first and all(each.name in self._prepared for each in known):
+        if not opens and all(each.name in self._prepared for each in known):
             return []
         new = _SETTING not in self._prepared
         if new:

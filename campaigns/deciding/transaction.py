@@ -1,6 +1,6 @@
 """Lock, read the clock, load, decide, write: the shape of every decision."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from time import perf_counter
@@ -16,7 +16,7 @@ from campaigns.deciding.ids import new_id
 from campaigns.deciding.write import changes, text
 from campaigns.domain.intake import Intake
 from campaigns.domain.matching import Question, condition_questions, exit_questions
-from campaigns.domain.people import Journey, Mail, State
+from campaigns.domain.people import Journey, Mail, Person, State
 from campaigns.domain.ruleset import Ruleset
 from campaigns.metrics import counted
 
@@ -90,14 +90,12 @@ class Decision:
         lock = load.lock_people(wanted)
         if addresses is None:
             locked, *results = self.waiting(lock, *reads, *then)
-            found = load.locked_people(locked)
+            found = _all_there(locked, wanted)
         else:
-            found = load.locked_people(self.waiting(lock)[0])
+            found = _all_there(self.waiting(lock)[0], wanted)
             keys = sorted({addresses(p.email) for p in found if p.email})
             holds = [_hold(key) for key in keys]
             results = self.waiting(*holds, *reads, *then)[len(holds) :]
-        if len(found) < len(wanted) or any(p.merged_into for p in found):
-            raise Restart
         loaded = load.states_of(found, results)
         self.before.update(loaded)
         self.states.update(loaded)
@@ -193,6 +191,14 @@ class Decision:
         ]
         if writes or commit:
             database.run_all(writes, commit=commit)
+
+
+def _all_there(locked: Result, wanted: Collection[int]) -> list[Person]:
+    """Return the people locked; Restart if one was merged or is gone."""
+    found = load.locked_people(locked)
+    if len(found) < len(wanted) or any(p.merged_into for p in found):
+        raise Restart
+    return found
 
 
 def _hold(address_hash: bytes) -> Call:

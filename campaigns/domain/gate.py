@@ -89,15 +89,15 @@ def gate(
     if mail.evidence_at is not None:
         return Skip(SkipReason.DELIVERED, {"evidence_at": mail.evidence_at.isoformat()})
     if mail.version is None or mail.rule is None:
-        return _address(mail, state, facts, rules, now=now) or Go()
+        return _address(mail, state, facts, rules) or Go()
     version = rules.version(mail.version)
     journey = state.journey_of(mail)
-    stopped = _stopped(mail, journey, facts, rules)
+    stopped = _stopped(mail, journey, facts, rules.status(mail.rule))
     if stopped is not None or version is None:
         return stopped or Hold(SkipReason.RULE_UNREADABLE, {"version": mail.version})
     return (
         _left(journey, version, state, now=now)
-        or _address(mail, state, facts, rules, now=now)
+        or _address(mail, state, facts, rules)
         or _permitted(mail, version, facts)
         or _capped(mail, facts, rules)
         or _timely(mail, state, version, rules, now=now)
@@ -108,9 +108,8 @@ def gate(
 
 
 def _stopped(
-    mail: Mail, journey: Journey | None, facts: GateFacts, rules: Ruleset
+    mail: Mail, journey: Journey | None, facts: GateFacts, status: RuleStatus
 ) -> Verdict | None:
-    status = rules.status(mail.rule or 0)
     if status is RuleStatus.ARCHIVED:
         return Skip(SkipReason.RULE_ARCHIVED)
     if status is RuleStatus.PAUSED:
@@ -134,7 +133,7 @@ def _left(
 
 
 def _address(
-    mail: Mail, state: State, facts: GateFacts, rules: Ruleset, *, now: datetime
+    mail: Mail, state: State, facts: GateFacts, rules: Ruleset
 ) -> Verdict | None:
     person = state.person
     if not person.email:

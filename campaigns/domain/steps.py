@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import blake2b
+from itertools import accumulate
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -235,12 +236,9 @@ def choose_variant(
         return equals[0]
     seed = f"{version.document.salt}:{journey.step}:{state.person.bucket}"
     digest = blake2b(seed.encode(), digest_size=8).digest()
-    draw = int.from_bytes(digest, "big") % total
-    for index, variant in equals:
-        if draw < variant.weight:
-            return index, variant
-        draw -= variant.weight
-    return equals[-1]
+    draw = int.from_bytes(digest) % total
+    bounds = accumulate(v.weight for _, v in equals)
+    return next(e for e, bound in zip(equals, bounds, strict=True) if draw < bound)
 
 
 def facts_for(journey: Journey | None, state: State, trigger: Trigger) -> Facts:

@@ -9,7 +9,7 @@ from django.db import DatabaseError
 from msgspec.json import encode
 
 from campaigns.deciding import database
-from campaigns.deciding.database import Call, call
+from campaigns.deciding.database import call
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, Restart
 from campaigns.deciding.write import json_or_none
@@ -65,7 +65,7 @@ def decide_about(
             ref = EventRef(event_id, now, event.occurred_at)
             plain.append(Stored(event, each.source, ref, owner, ()))
     if waited and len(plain) >= WORTH_A_STATEMENT:
-        with database.meanwhile(Call("insert_events", _columns(plain, now=now))):
+        with database.meanwhile(call("insert_events", **_columns(plain, now=now))):
             stored = _fold(decision, waited)
     else:
         stored = [*_fold(decision, waited), *plain]

@@ -21,9 +21,11 @@ def main():
     from django.db import connection
 
     from campaigns.deciding import clock, marks
+    from campaigns.ingest import fold
     from tests.keel.live import Live, SharedClock
 
     settings.RECORD_ORDER = True
+    fold.WORTH_A_STATEMENT = 1
     print("ready", flush=True)
     for line in sys.stdin:
         setting, shares = pickle.loads(base64.b64decode(line))
