@@ -1,10 +1,10 @@
 """The product on two hosts: `manage.py run`, and the clusters of a second one."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import psutil
 
@@ -22,6 +22,7 @@ rule.cooldown_amount, rule.cooldown_key = 0, ""
 rule.save()
 publish(rule.pk, by="drill")
 """
+P = TypeVar("P", bound=Hashable)
 WORKERS: Final = {"mail": 2, "feedback": 1}  # of each host
 
 
@@ -39,7 +40,8 @@ class Site(Product):
         super().__init__(folder, **workers, **control, **settings)
         self.port = int(self.environment["PORT"])
         self.inbox_port = int(self.environment["INBOX_PORT"])
-        self._roles: dict[int, dict[int, Part]] = {}  # by sentinel, by child
+        # By sentinel, by child: processes, since numbers come again within an hour.
+        self._roles: dict[psutil.Process, dict[psutil.Process, Part]] = {}
         self._second = folder / "second"
         self._child: Child | None = None
 
@@ -149,9 +151,9 @@ class Site(Product):
                 found += [main] if part is Part.MAIN else sentinels
             for sentinel in sentinels:
                 children = in_order(sentinel.children())
-                roles = self._roles.setdefault(sentinel.pid, {})
-                roles.update(cast_anew(roles, [c.pid for c in children], workers))
-                found += [c for c in children if roles.get(c.pid) is part]
+                roles = self._roles.setdefault(sentinel, {})
+                roles.update(cast_anew(roles, children, workers))
+                found += [c for c in children if roles.get(c) is part]
         return found
 
     def _web(self, part: Part) -> Iterator[psutil.Process]:
@@ -183,19 +185,19 @@ def _serves_a_client(process: psutil.Process) -> bool:
 
 
 def cast_anew(
-    known: Mapping[int, Part], pids: Sequence[int], workers: int
-) -> dict[int, Part]:
-    """Return which of a sentinel's children is what; `pids` are the oldest first.
+    known: Mapping[P, Part], children: Sequence[P], workers: int
+) -> dict[P, Part]:
+    """Return which of a sentinel's `children` is what; the oldest come first.
 
     At first django-q2 makes workers, monitor and pusher in this order; later who is
     not `known` took the place of who is gone. While not all are there: nothing.
     """
     cast = [*(Part.WORKER for _ in range(workers)), Part.MONITOR, Part.PUSHER]
-    if len(pids) != len(cast):
+    if len(children) != len(cast):
         return {}
     if not known:
-        return dict(zip(pids, cast, strict=True))
-    for pid in pids:
-        if pid in known:
-            cast.remove(known[pid])
-    return dict(zip((p for p in pids if p not in known), cast, strict=True))
+        return dict(zip(children, cast, strict=True))
+    for child in children:
+        if child in known:
+            cast.remove(known[child])
+    return dict(zip((c for c in children if c not in known), cast, strict=True))
