@@ -6,9 +6,11 @@ from django.utils import timezone
 from campaigns.deciding import clock, marks, rulesets
 from campaigns.ingest import partitions
 from campaigns.models import IngestState
+from campaigns.reports.sums import differences
 from tests.db.big_tables import big_database, leading_to
 from tests.db.plans import Tables
 from tests.db.webhooks import NOW, At
+from tests.db.world import Clock, World
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +31,16 @@ def time():
     at = At(NOW)
     with clock.use(at):
         yield at
+
+
+@pytest.fixture
+def world(db):
+    """A shop at a still clock, whose sums must agree when the test is over."""
+    still = Clock()
+    with clock.use(still):
+        made = World(still)
+        yield made
+        assert differences() == []
 
 
 @pytest.fixture(scope="session")

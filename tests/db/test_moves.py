@@ -6,29 +6,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from campaigns.deciding import clock
 from campaigns.journeys import moves
 from campaigns.journeys.advance import advance_due
 from campaigns.journeys.publishing import archive, pause, resume
 from campaigns.models import Journey, Message
-from campaigns.reports.sums import differences
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import begin
 from campaigns.sending.operator import redrive
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import rescue
-from tests.db.world import Clock, World, at, lasts, step
+from tests.db.world import at, lasts, step
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world():
-    still = Clock()
-    with clock.use(still):
-        made = World(still)
-        yield made
-        assert differences() == []
 
 
 def held_again(world):

@@ -5,11 +5,9 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import Permission
 
-from campaigns.deciding import clock
 from campaigns.domain.answers import Accepted, Ambiguous
 from campaigns.journeys.advance import advance_due
 from campaigns.models import Attempt, Message, TemplateVersion
-from campaigns.reports.sums import differences
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import begin
 from campaigns.sending.operator import (
@@ -21,18 +19,9 @@ from campaigns.sending.operator import (
 )
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import settle
-from tests.db.world import Clock, World, step
+from tests.db.world import step
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def world():
-    still = Clock()
-    with clock.use(still):
-        made = World(still)
-        yield made
-        assert differences() == []
 
 
 def held(world, steps=1):

@@ -57,15 +57,6 @@ def forget_connection():
         found.is_known = False
 
 
-@pytest.fixture
-def world():
-    still = Clock()
-    with clock.use(still):
-        made = World(still)
-        yield made
-        assert differences() == []
-
-
 @pytest.fixture(autouse=True)
 def as_new():
     yield

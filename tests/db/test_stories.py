@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from campaigns.deciding import clock
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import subscribe, suppress, unsubscribe
 from campaigns.domain.events import EventType
@@ -24,8 +23,7 @@ from campaigns.models import (
     Message,
     RuleVersion,
 )
-from campaigns.reports.sums import differences
-from tests.db.world import OFFICE, Clock, World, at, lasts, step
+from tests.db.world import OFFICE, at, lasts, step
 
 pytestmark = pytest.mark.django_db
 
@@ -35,15 +33,6 @@ CART = {
     "retrigger": "restart",
     "steps": [step(delay=lasts(2, "hours"))],
 }
-
-
-@pytest.fixture
-def world():
-    still = Clock()
-    with clock.use(still):
-        made = World(still)
-        yield made
-        assert differences() == []
 
 
 def cart(cart_id):

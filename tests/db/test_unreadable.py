@@ -7,7 +7,7 @@ from django.db.models import JSONField, Value
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from campaigns.deciding import clock, rulesets
+from campaigns.deciding import rulesets
 from campaigns.domain.answers import Accepted
 from campaigns.journeys import moves
 from campaigns.journeys.advance import advance_due
@@ -20,7 +20,7 @@ from campaigns.sending.gate import begin
 from campaigns.sending.operator import redrive
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import rescue, settle
-from tests.db.world import Clock, World, at, lasts, step
+from tests.db.world import at, lasts, step
 
 pytestmark = pytest.mark.django_db
 
@@ -32,15 +32,6 @@ BROKEN = {
     "a number": 7,
     "nothing in it": {},
 }
-
-
-@pytest.fixture
-def world():
-    still = Clock()
-    with clock.use(still):
-        made = World(still)
-        yield made
-        assert differences() == []
 
 
 def break_it(rule, document=None):
