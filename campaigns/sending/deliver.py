@@ -22,6 +22,7 @@ from campaigns.sending.settle import Answered, settle_all
 logger = logging.getLogger(__name__)
 
 FROZEN_S: Final = 5.0
+FIRST_PART: Final = 4  # of the threads gets mails before the rest are rendered
 READY_S: Final = 0.1
 MOST_READY: Final = 100
 GATHER_S: Final = 0.02
@@ -43,6 +44,7 @@ class Flight:
     def __init__(self) -> None:
         self._answers: SimpleQueue[Answered] = SimpleQueue()
         self._out = 0  # handed over and not settled
+        self._under_way = False
         self._slowest_s = READY_S
 
     def send_due(self) -> int:
@@ -61,6 +63,7 @@ class Flight:
         """Gate these claims, and begin to POST what may go."""
         begun = begin(claims, prepare(claims))
         started = steady_s()
+        self._under_way = True
         self._out += len(begun)
         for each in begun:
             _pool().submit(self._post, each, started)
@@ -83,12 +86,14 @@ class Flight:
     def _room(self) -> int:
         """Return how many mails to claim, 0 if it is too early for that.
 
-        As many lie ready as the threads take in READY_S, so that none of them
-        waits for the next decision. A slow provider gets none beyond its threads:
-        they would wait for longer than their lease allows. Single mails are not
-        fetched.
+        The first are few: they are under way while the others are rendered. Then as
+        many lie ready as the threads take in READY_S, so that none of them waits for
+        the next decision. A slow provider gets none beyond its threads: they would
+        wait for longer than their lease allows. Single mails are not fetched.
         """
         threads = settings.CLUSTER_THREADS
+        if not self._under_way:
+            return max(1, threads // FIRST_PART)
         ready = min(MOST_READY, int(threads * READY_S / self._slowest_s))
         unanswered = self._unanswered()
         room = threads + ready - unanswered

@@ -189,6 +189,24 @@ def test_of_eight_mails_posted_at_once_none_is_posted_again_after_a_crash(
     assert set(Message.objects.values_list("state", flat=True)) == {"sent"}
 
 
+def test_the_first_mails_leave_while_the_others_are_rendered(
+    world, simulator, settings
+):
+    world.rule("news", "Viewed")
+    for n in range(settings.CLUSTER_THREADS):
+        world.known(f"p{n}")
+        world.does(f"p{n}", "Viewed")
+    advancing.advance_due()
+    flight = deliver.Flight()
+    first = flight.send_due()
+    waiting = Message.objects.filter(state="queued").count()
+    flight.land()
+    while flight.send_due() or flight.wait(0.1):
+        pass
+    assert (first, waiting) == (2, settings.CLUSTER_THREADS - 2)
+    assert handed_over(simulator) == settings.CLUSTER_THREADS
+
+
 def test_evidence_that_comes_before_the_lease_ends_is_used_by_the_rescue(
     due, simulator, monkeypatch
 ):
