@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache
 from struct import Struct
 from typing import Any, Final
 from uuid import UUID
@@ -36,6 +36,7 @@ _NULL: Final = _length(-1)
 _TRUE: Final = _length(1) + b"\1"
 _FALSE: Final = _length(1) + b"\0"
 _UUID_LENGTH: Final = _length(16)
+_PIECE: Final = 100  # what packs a column of thousands would take half a megabyte
 
 
 def _int2(value: int) -> bytes:
@@ -86,7 +87,7 @@ def _jsonb(value: str) -> bytes:
     return _length(len(encoded) + 1) + b"\1" + encoded
 
 
-@lru_cache(maxsize=512)
+@cache  # for up to _PIECE elements
 def _packer(code: str, count: int) -> Callable[..., bytes]:
     """Return what packs that many elements of one size, each behind its length."""
     return Struct(">" + f"i{code}" * count).pack
@@ -96,9 +97,13 @@ def _integers(code: str, size: int) -> Dump:
     """Return what writes a column of integers, none of them null, in one go."""
 
     def written(values: list[int]) -> bytes:
-        flat = [size] * (2 * len(values))
+        count = len(values)
+        if count > _PIECE:
+            starts = range(0, count, _PIECE)
+            return b"".join([written(values[at : at + _PIECE]) for at in starts])
+        flat = [size] * (2 * count)
         flat[1::2] = values
-        return _packer(code, len(values))(*flat)
+        return _packer(code, count)(*flat)
 
     return written
 
