@@ -1,8 +1,8 @@
 """Customers: who they are, and one timeline of all that happened."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Q
 from django.http import HttpRequest
@@ -16,6 +16,8 @@ from campaigns.deciding.clock import now
 from campaigns.domain.addresses import normalise
 from campaigns.models import Customer, Identity, Subscription, Suppression
 from campaigns.reports.timeline import Timeline, build_timeline, members
+
+SHOWN_MERGED: Final = 20
 
 
 @register(Customer)
@@ -87,7 +89,7 @@ class CustomerAdmin(BigListAdmin):
             into = link_to("customer", obj.merged_into, f"customer {obj.merged_into}")
             facts.append(("Merged into", into))
         if obj.merged_ids:
-            facts.append(("Merged with", ", ".join(map(str, obj.merged_ids))))
+            facts.append(("Merged with", _latest(obj.merged_ids)))
         return facts
 
     def _permission(self, obj: Customer) -> list[tuple[str, object]]:
@@ -108,6 +110,13 @@ class CustomerAdmin(BigListAdmin):
             if s.ends_at is None or s.ends_at > now()
         ]
         return facts or [("", "Nothing stands against it; no choice was made.")]
+
+
+def _latest(merged: Sequence[int]) -> str:
+    """Return the ids of those merged last, and how many there are more."""
+    shown = ", ".join(map(str, merged[: -SHOWN_MERGED - 1 : -1]))
+    more = len(merged) - SHOWN_MERGED
+    return f"{shown} and {more:,} before" if more > 0 else shown
 
 
 def _suppressed(row: Suppression) -> str:

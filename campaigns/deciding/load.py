@@ -68,7 +68,7 @@ def load_past(
         for question in wanted:
             since = oldest.get(question.name, question.since)
             oldest[question.name] = min(since, question.since)
-        for member in (person_id, *people[person_id].merged_ids):
+        for member in people[person_id].remembered_ids:
             rows.extend((person_id, member, n, s) for n, s in sorted(oldest.items()))
     if not rows:
         return {}

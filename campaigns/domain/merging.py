@@ -54,7 +54,7 @@ def _merge_people(winner: Person, loser: Person) -> Person:
         trait_times=times,
         time_zone=winner.time_zone or loser.time_zone,
         locale=winner.locale or loser.locale,
-        merged_ids=(*winner.merged_ids, loser.id, *loser.merged_ids),
+        merged_ids=(*winner.merged_ids, *loser.merged_ids, loser.id),
     )
 
 

@@ -27,6 +27,7 @@ from campaigns.domain.states import (
 )
 
 BUCKETS: Final = 10_000
+MOST_REMEMBERED: Final = 200
 FAR: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +54,15 @@ class Person(Struct, frozen=True, kw_only=True):
     locale: str = ""
     merged_ids: tuple[int, ...] = ()
     merged_into: int | None = None
+
+    @property
+    def remembered_ids(self) -> tuple[int, ...]:
+        """The ids whose events are this customer's past: of those merged, the latest.
+
+        Each costs every question about the past a look of its own, and somebody who
+        is known on a shared device may be merged with thousands.
+        """
+        return (self.id, *self.merged_ids[-MOST_REMEMBERED:])
 
     @property
     def seniority(self) -> tuple[datetime, str]:

@@ -303,6 +303,15 @@ def test_rows_of_people_are_found_by_address_also_after_a_merge(admin, model):
     assert owners == ({other.pk} if model == "message" else {person.pk})
 
 
+def test_a_customer_merged_with_many_shows_the_latest_and_counts_the_others(admin):
+    person = a_customer()
+    Customer.objects.filter(pk=person.pk).update(merged_ids=[*range(1_001, 1_026)])
+    said = admin.get(page("customer", person.pk)).content.decode()
+    assert "1025, 1024, 1023" in said
+    assert "1006 and 5 before" in said
+    assert "1005" not in said
+
+
 def test_a_search_that_takes_too_long_is_stopped_and_said(admin, monkeypatch):
     monkeypatch.setattr("campaigns.admin.base.LIST_TIMEOUT_MS", 1)
     slow = Customer.objects.extra(where=["pg_sleep(0.2) IS NOT NULL"])
