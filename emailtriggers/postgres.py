@@ -27,6 +27,7 @@ from emailtriggers import embedded
 MAJOR: Final = 18
 SYSTEM_USER: Final = "pgserver"  # PostgreSQL refuses to run as root
 OLDEST_LOG_BYTES: Final = 20 * 2**20
+IMMEDIATE_S: Final = 10.0  # PostgreSQL itself kills its processes after five
 PARAMETERS: Final[Mapping[str, str]] = {
     "listen_addresses": "",  # the socket's folder alone decides who may connect
     "unix_socket_permissions": "0700",
@@ -55,7 +56,7 @@ class Postgres:
         *,
         log: Path,
         parameters: Mapping[str, str] | None = None,
-        dies_with_us: Callable[[], None] | None = None,
+        dies_with_us: Callable[[], None] = lambda: None,
     ) -> None:
         """Name the folder; nothing is started.
 
@@ -102,12 +103,15 @@ class Postgres:
         """Stop quickly but cleanly; after `patience_s`, as in a crash."""
         process, self.process = self.process, None
         if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGINT)  # fast: roll back, checkpoint
-            try:
-                process.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGQUIT)  # immediate: recovers next time
-                process.wait()
+            for ask, limit_s in (
+                (signal.SIGINT, patience_s),  # fast: roll back, checkpoint
+                (signal.SIGQUIT, IMMEDIATE_S),  # immediate: recovers next time
+                (signal.SIGKILL, None),
+            ):
+                process.send_signal(ask)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(limit_s)
+                    break
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -247,9 +251,18 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in the terminal is not for it
-                preexec_fn=self._dies_with_us,
+                preexec_fn=self._become,
                 **_as_user(),
             )
+
+    def _become(self) -> None:
+        """Heed signals at once: PostgreSQL sets its own handlers only after a while.
+
+        A script has what it starts with & ignore both of these.
+        """
+        for heeded in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(heeded, signal.SIG_DFL)
+        self._dies_with_us()
 
     def _wait(
         self, mark: int, say: Callable[[str], None], stopping: Callable[[], bool]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIGINT, SIGQUIT
 
 import psutil
 import psycopg
@@ -165,6 +166,18 @@ def test_stopping_while_it_starts_waits_for_nothing(server):
     server.start(stopping=lambda: True)
     server.stop(patience_s=0.0)
     assert not server.is_running()
+
+
+def test_it_heeds_a_stop_at_once_where_a_script_had_us_ignore_signals(server):
+    before = {s: signal.signal(s, signal.SIG_IGN) for s in (SIGINT, SIGQUIT)}
+    try:
+        server.start(stopping=lambda: True)
+        told = server.process
+        told.send_signal(SIGINT)
+        told.wait(10)  # most often before PostgreSQL has handlers of its own
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def test_a_server_that_runs_but_refuses_us_is_one_clear_sentence(server):
