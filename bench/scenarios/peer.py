@@ -16,7 +16,6 @@ from campaigns.deciding import clock
 from campaigns.ingest.record import record
 from campaigns.journeys.advance import advance_due
 
-PEOPLE: Final = 10_000
 SIZES: Final = (100, 1)
 
 
@@ -52,8 +51,8 @@ def run(bench: Bench) -> None:
         with place.here():
             shop = open_shop()
             add_rule(shop, "Cart", ENTERS, delay_hours=0)
-            add_people(PEOPLE)
-            feed = Feed("planned", people=PEOPLE, at=clock.now())
+            add_people(bench.sizes.people)
+            feed = Feed("planned", people=bench.sizes.people, at=clock.now())
         ours = _Ours(bench, place, shop, feed)
         other = _Theirs(bench, peer)
         amounts = {100: bench.sizes.hundreds, 1: bench.sizes.single}

@@ -177,9 +177,8 @@ def mail_of(row: Sequence[Any]) -> Mail:
         address=row[21],
         address_hash=None if row[22] is None else bytes(row[22]),
         provider_message_id=row[23],
-        context=row[24],
-        sending_at=row[25],
-        settled_at=row[26],
-        evidence_at=row[27],
-        redriven_at=row[28],
+        sending_at=row[24],
+        settled_at=row[25],
+        evidence_at=row[26],
+        redriven_at=row[27],
     )

@@ -153,7 +153,11 @@ class Journey(Struct, frozen=True, kw_only=True):
 
 
 class Mail(Struct, frozen=True, kw_only=True):
-    """One intended mail; a row of the message table."""
+    """One intended mail; a row of the message table.
+
+    `context` is what it leaves with, from the gate on; None where it was read: no
+    decision looks at it, and what is written without one keeps the row's.
+    """
 
     id: int
     journey: int | None

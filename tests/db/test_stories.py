@@ -744,3 +744,15 @@ def test_a_repeat_answers_like_the_first_time_and_changes_nothing(world):
     world.work()
     assert world.decisions() == [("once", "news", "entered", {})]
     assert world.mails() == [("news", 0, 0, "sent", "")]
+
+
+def test_a_sent_mail_keeps_what_it_was_rendered_with(world):
+    """The settling writes its row without having read that."""
+    world.rule("welcome", "Signed Up")
+    world.known("ann", first_name="Ann")
+    world.does("ann", "Signed Up", properties={"plan": "basic"})
+    world.work()
+    mail = Message.objects.get()
+    assert mail.state == "sent"
+    assert mail.context["customer"]["first_name"] == "Ann"
+    assert mail.context["event"]["properties"]["plan"] == "basic"
