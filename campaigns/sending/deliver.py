@@ -44,7 +44,7 @@ class Flight:
     def __init__(self) -> None:
         self._answers: SimpleQueue[Answered] = SimpleQueue()
         self._out = 0  # handed over and not settled
-        self._under_way = False
+        self._under_way = False  # whether a first part was handed over
         self._slowest_s = READY_S
 
     def send_due(self) -> int:
