@@ -149,6 +149,13 @@ class TopicAdmin(KeptAdmin):
         """Return whether it needs a yes, or ends with a no."""
         return badge("opt-in", "busy") if obj.opt_in else badge("opt-out")
 
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: Any
+    ) -> None:
+        """Save it so that no mail leaves by what it said before."""
+        save = super().save_model
+        change_settings(lambda: save(request, obj, form, change))
+
 
 class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     """A connection and its rate."""

@@ -14,7 +14,7 @@ from campaigns.admin.lists import BigListAdmin, is_id
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.clock import now
 from campaigns.domain.addresses import normalise
-from campaigns.models import Customer, Identity, Subscription, Suppression
+from campaigns.models import Customer, Identity, Refusal, Subscription, Suppression
 from campaigns.reports.timeline import Timeline, build_timeline, members
 
 SHOWN_MERGED: Final = 20
@@ -98,6 +98,10 @@ class CustomerAdmin(BigListAdmin):
             for s in Subscription.objects.filter(
                 customer__in=members(obj)
             ).select_related("topic")
+        ]
+        facts += [
+            (f"Everything, {when(r.refused_at)}", badge("refused", "warn"))
+            for r in Refusal.objects.filter(customer__in=members(obj))
         ]
         if not obj.email:
             return facts or [("", "There is no address to mail to.")]

@@ -7,7 +7,7 @@ mail's gate either sees it or has committed `sending` before it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from campaigns.deciding import database, load
 from campaigns.deciding.addresses import address_hash as hash_of
@@ -20,7 +20,14 @@ from campaigns.models import Suppression
 
 MAX_ORIGIN: Final = 60
 
-Permission = tuple[frozenset[SuppressionReason], bool | None, bool]
+
+class Permission(NamedTuple):
+    """What stops or allows mail to one customer, at one address, about one topic."""
+
+    suppressed: frozenset[SuppressionReason]
+    subscribed: bool | None
+    consented: bool
+    opt_in: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,13 +157,10 @@ def unsubscribe(
         blocked = suppress_within(decision, [block])
         chosen = 0
         if person is not None:
-            chosen = _choose(
-                decision,
-                person.id,
-                topics,
-                subscribed=False,
-                proof=(origin, wording),
-            )
+            proof = (origin, wording)
+            if meant is None:
+                _refuse_all(decision, person.id, proof=proof)
+            chosen = _choose(decision, person.id, topics, subscribed=False, proof=proof)
         if message is not None:
             database.run(
                 "note_unsubscribed",
@@ -172,11 +176,11 @@ def unsubscribe(
 def refuse_within(decision: Decision, person: int, *, origin: str, wording: str) -> int:
     """Keep a locked customer's refusal of everything; return how many topics changed.
 
-    The address is suppressed by `suppress_within`.
+    Topics made later are refused too. The address is suppressed by `suppress_within`.
     """
-    return _choose(
-        decision, person, _topics(None), subscribed=False, proof=(origin, wording)
-    )
+    proof = (origin, wording)
+    _refuse_all(decision, person, proof=proof)
+    return _choose(decision, person, _topics(None), subscribed=False, proof=proof)
 
 
 def people_with(addresses: Iterable[str]) -> dict[str, list[int]]:
@@ -231,11 +235,17 @@ def permissions_of(result: Result) -> list[Permission]:
     """Return, in the order asked, what read_permissions returned.
 
     The reasons in force against the address, the customer's own choice about the
-    topic (None: none), and whether their newest word about it is a consent.
+    topic (None: none), whether their newest word about it is a consent, and whether
+    the topic needs one today.
     """
     return [
-        (frozenset(map(SuppressionReason, reasons)), subscribed, bool(granted))
-        for reasons, subscribed, granted in result.rows
+        Permission(
+            frozenset(map(SuppressionReason, reasons)),
+            subscribed,
+            bool(granted),
+            opt_in,
+        )
+        for reasons, subscribed, granted, opt_in in result.rows
     ]
 
 
@@ -252,6 +262,18 @@ def _lock_person(decision: Decision, customer_id: int) -> Person | None:
 
 def _topics(topic: int | None) -> list[int]:
     return [row[0] for row in database.run("topics_meant", topic=topic)]
+
+
+def _refuse_all(decision: Decision, person: int, *, proof: tuple[str, str]) -> None:
+    """Keep a refusal of everything with its proof: no list of topics holds later ones."""
+    origin, wording = proof
+    database.run(
+        "refuse_all",
+        customer=person,
+        origin=origin[:MAX_ORIGIN],
+        wording=wording,
+        now=decision.now,
+    )
 
 
 def _choose(

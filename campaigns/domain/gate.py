@@ -31,7 +31,8 @@ class GateFacts(Struct, frozen=True, kw_only=True):
 
     `suppressed` are the reasons in force for the address, those of the mail's
     topic included. `subscribed` is the customer's own choice about the topic,
-    None if there is none; `consented` whether a proof of consent is in force.
+    None if there is none; `consented` whether a proof of consent is in force,
+    `opt_in` whether the topic needs one today.
     `capped` is how many marketing mails the address had within the cap's days.
     `problem` says why the mail could not be rendered, or ''. `context_moved`
     means that the facts it was rendered with are no longer these.
@@ -43,6 +44,7 @@ class GateFacts(Struct, frozen=True, kw_only=True):
     suppressed: frozenset[SuppressionReason] = frozenset()
     subscribed: bool | None = None
     consented: bool = False
+    opt_in: bool = False
     capped: int = 0
     problem: str = ""
     payload_problem: str = ""
@@ -156,7 +158,7 @@ def _permitted(mail: Mail, version: Version, facts: GateFacts) -> Verdict | None
     topic = version.document.topic
     if facts.subscribed is False:
         return Skip(SkipReason.UNSUBSCRIBED, {"topic": topic})
-    if version.document.topic_opt_in and not facts.consented:
+    if (facts.opt_in or version.document.topic_opt_in) and not facts.consented:
         return Skip(SkipReason.NO_CONSENT, {"topic": topic})
     return None
 

@@ -1,7 +1,14 @@
 """The tables. One file a noun; the words are those of the admin and the API."""
 
 from campaigns.models.clusters import ClusterBeat
-from campaigns.models.customers import Consent, Customer, Identity, Subscription, Topic
+from campaigns.models.customers import (
+    Consent,
+    Customer,
+    Identity,
+    Refusal,
+    Subscription,
+    Topic,
+)
 from campaigns.models.events import Event, IngestState, RecordedOrder
 from campaigns.models.feedback import DeliveryEvent, WebhookBatch, WebhookEndpoint
 from campaigns.models.journeys import Conversion, Cooldown, Journey, Timer
@@ -36,6 +43,7 @@ __all__ = [
     "Message",
     "Provider",
     "RecordedOrder",
+    "Refusal",
     "RefusedCount",
     "RejectedEvent",
     "Rule",

@@ -113,6 +113,27 @@ class Subscription(models.Model):
         return f"{self.topic}: {'yes' if self.subscribed else 'no'}"
 
 
+class Refusal(models.Model):
+    """A customer's refusal of everything, with its proof: topics made later, too.
+
+    Only a choice about a topic that was made after it says otherwise.
+    """
+
+    customer = models.OneToOneField(
+        Customer,
+        primary_key=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="refusal",
+    )
+    refused_at = models.DateTimeField()
+    origin = models.CharField(max_length=60)
+    wording = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"everything refused at {self.refused_at}"
+
+
 class Consent(models.Model):
     """The proof of a choice: who said what, when, how, in answer to which words."""
 

@@ -204,13 +204,12 @@ def _permissions(
     return {
         mail.id: GateFacts(
             trigger=Trigger("", {}, {}),
-            suppressed=suppressed,
-            subscribed=subscribed,
-            consented=consented,
+            suppressed=said.suppressed,
+            subscribed=said.subscribed,
+            consented=said.consented,
+            opt_in=said.opt_in,
         )
-        for (_, mail), (suppressed, subscribed, consented) in zip(
-            ours, answers, strict=True
-        )
+        for (_, mail), said in zip(ours, answers, strict=True)
     }
 
 

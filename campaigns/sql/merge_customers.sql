@@ -15,6 +15,16 @@ WITH pair AS MATERIALIZED (
 ), newest AS (
   SELECT DISTINCT ON (winner, topic_id) * FROM said
   ORDER BY winner, topic_id, subscribed, changed_at DESC
+), refused AS (
+  DELETE FROM campaigns_refusal r USING pair p WHERE r.customer_id = ANY(ARRAY[p.loser])
+  RETURNING p.winner, r.refused_at, r.origin, r.wording
+), refusals AS (
+  INSERT INTO campaigns_refusal AS r (customer_id, refused_at, origin, wording)
+  SELECT DISTINCT ON (winner) winner, refused_at, origin, wording FROM refused
+  ORDER BY winner, refused_at DESC
+  ON CONFLICT (customer_id) DO UPDATE SET
+    refused_at = EXCLUDED.refused_at, origin = EXCLUDED.origin, wording = EXCLUDED.wording
+  WHERE EXCLUDED.refused_at > r.refused_at
 ), consents AS (
   UPDATE campaigns_consent c SET customer_id = p.winner
   FROM pair p WHERE c.customer_id = ANY(ARRAY[p.loser])

@@ -131,6 +131,10 @@ FILL: Final = (
     FROM generate_series(1, %(people)s) g, campaigns_topic t
     """,
     """
+    INSERT INTO campaigns_refusal (customer_id, refused_at, origin, wording)
+    SELECT g, now(), '', '' FROM generate_series(1, %(people)s) g
+    """,
+    """
     INSERT INTO campaigns_cooldown (customer_id, rule_id, key, until)
     SELECT g, 1, '', now() + (g - 1000) * interval '60 s'
     FROM generate_series(1, %(people)s) g

@@ -147,6 +147,7 @@ VALUES = {
     "providers_enabled": {},
     "read_people": {"ids": IDS},
     "record_order": {"now": NOW, "kind": "record", "payload": "{}"},
+    "refuse_all": {"customer": 1, "origin": "page", "wording": "", "now": NOW},
     "report_messages": {
         "now": NOW, "id": IDS, "evidence": each(True), "delivered_at": each(NOW),
         "bounced_at": each(None), "opened_at": each(None), "clicked_at": each(None),

@@ -21,7 +21,10 @@ from campaigns.models import (
     Customer,
     Journey,
     Message,
+    Refusal,
     RuleVersion,
+    Subscription,
+    Topic,
 )
 from tests.db.world import OFFICE, at, lasts, step
 
@@ -458,6 +461,64 @@ def test_a_refusal_goes_with_the_person_to_a_new_address(world):
     world.work()
     assert world.mails() == [("news", 0, 0, "skipped", "unsubscribed")]
     assert Message.objects.get().detail == {"topic": world.topic.pk}
+
+
+def refuses_everything(world, user, *, email):
+    unsubscribe(
+        world.customer(user).pk, address_hash(email), None, origin="test", wording="no"
+    )
+
+
+def test_a_refusal_of_everything_holds_for_a_topic_made_later(world):
+    """Until that very topic is asked for, and with whoever the person turns out to be."""
+    world.known("ann")
+    refuses_everything(world, "ann", email="ann@example.com")
+    world.clock.time = at("09:10")
+    world.topic = Topic.objects.create(slug="offers", name="Offers")
+    world.rule("offers", "Viewed")
+    world.identify("ann", email="new@example.com")
+    world.does("ann", "Viewed")
+    world.work()
+    assert world.mails() == [("offers", 0, 0, "skipped", "unsubscribed")]
+    subscribe(world.customer("ann").pk, world.topic.pk, origin="test", wording="yes")
+    world.does("ann", "Viewed")
+    world.work()
+    assert [mail[3] for mail in world.mails()] == ["skipped", "sent"]
+
+
+def test_a_refusal_of_everything_outlives_a_merge_and_an_older_consent(world):
+    known = {"anonymous_id": "x", "traits": {"email": "x@example.com"}}
+    world.post(world.event(EventType.IDENTIFY, **known))
+    world.topic = Topic.objects.create(slug="offers", name="Offers")
+    world.rule("offers", "Viewed")
+    world.known("ann")
+    subscribe(world.customer("ann").pk, world.topic.pk, origin="test", wording="yes")
+    world.clock.time = at("09:10")
+    visitor = Customer.objects.get(user_id=None)
+    unsubscribe(
+        visitor.pk, address_hash("x@example.com"), None, origin="test", wording="no"
+    )
+    Subscription.objects.filter(customer=visitor.pk).delete()  # as of a later topic
+    world.post(world.event(EventType.IDENTIFY, user_id="ann", anonymous_id="x"))
+    world.identify("ann", email="new@example.com")
+    world.does("ann", "Viewed")
+    world.work()
+    assert world.mails() == [("offers", 0, 0, "skipped", "unsubscribed")]
+    assert Refusal.objects.get().customer_id == world.customer("ann").pk
+
+
+def test_a_topic_made_opt_in_stops_those_who_never_consented_at_once(
+    world, admin_client
+):
+    world.rule("news", "Viewed")
+    world.known("ann")
+    world.does("ann", "Viewed")
+    topic = world.topic
+    form = {"slug": topic.slug, "name": topic.name, "description": "", "opt_in": "on"}
+    page = f"/admin/campaigns/topic/{topic.pk}/change/"
+    assert admin_client.post(page, form).status_code == 302
+    world.work()
+    assert world.mails() == [("news", 0, 0, "skipped", "no_consent")]
 
 
 def test_an_opt_in_topic_needs_a_consent(world):
