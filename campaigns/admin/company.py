@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from campaigns.admin.base import BaseAdmin, KeptAdmin, TextInput
+from campaigns.admin.base import BaseAdmin, KeptAdmin
 from campaigns.admin.details import (
     Panel,
     allowed,
@@ -27,6 +27,7 @@ from campaigns.journeys.publishing import (
     set_company,
 )
 from campaigns.models import Company, Provider, Sender, Topic
+from campaigns.providers.registry import KINDS
 
 
 class CompanyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -163,8 +164,9 @@ class ProviderForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Provider
         fields = ("name", "kind", "enabled", "rate_per_s", "burst")
-        widgets = {"kind": TextInput()}
         labels = {"rate_per_s": "Mails a second"}
+
+    kind = forms.ChoiceField(choices=[(kind, kind) for kind in KINDS])
 
 
 def health(provider: Provider) -> SafeString:

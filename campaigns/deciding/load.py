@@ -58,6 +58,12 @@ def states_of(people: Sequence[Person], results: Sequence[Result]) -> dict[int, 
     }
 
 
+def ended_journeys(ids: Iterable[int]) -> dict[int, Journey]:
+    """Return journeys of locked people that events no longer matter to."""
+    rows = database.run("journeys_by_id", ids=sorted(set(ids)))
+    return {row[1]: _journey(row) for row in rows}
+
+
 def load_past(
     asked: Mapping[int, Iterable[Question]], people: Mapping[int, Person]
 ) -> dict[int, Past]:

@@ -12,6 +12,7 @@ from campaigns.domain.entry import exit_cause, find_exit
 from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.ruleset import Ruleset, Version
 from campaigns.domain.states import (
+    OPEN_JOURNEY,
     STOPS_TRANSACTIONAL,
     JourneyState,
     Kind,
@@ -23,7 +24,7 @@ from campaigns.domain.states import (
 from campaigns.domain.steps import Trigger, facts_for, go_on
 from campaigns.domain.timing import is_open, next_open
 
-AGAIN_AFTER: Final = timedelta(seconds=5)
+CONNECTION_AGAIN: Final = timedelta(minutes=1)
 
 
 class GateFacts(Struct, frozen=True, kw_only=True):
@@ -36,8 +37,9 @@ class GateFacts(Struct, frozen=True, kw_only=True):
     `capped` is how many marketing mails the address had within the cap's days.
     `problem` says why the mail could not be rendered, or ''. `context_moved`
     means that the facts it was rendered with are no longer these.
-    `journey_stopped`: the mail's journey was exited or cancelled, though it is
-    no longer loaded.
+    `former` is the ended journey of a mail that is sent once more by hand, unless
+    the state has it.
+    `connected`: the mail's provider can be used as it is set up.
     """
 
     trigger: Trigger
@@ -49,7 +51,8 @@ class GateFacts(Struct, frozen=True, kw_only=True):
     problem: str = ""
     payload_problem: str = ""
     context_moved: bool = False
-    journey_stopped: bool = False
+    former: Journey | None = None
+    connected: bool = True
 
 
 class Go(Struct, frozen=True):
@@ -94,11 +97,11 @@ def gate(
         return _address(mail, state, facts, rules) or Go()
     version = rules.version(mail.version)
     journey = state.journey_of(mail)
-    stopped = _stopped(mail, journey, facts, rules.status(mail.rule))
+    stopped = _stopped(mail, journey or facts.former, rules.status(mail.rule))
     if stopped is not None or version is None:
         return stopped or Hold(SkipReason.RULE_UNREADABLE, {"version": mail.version})
     return (
-        _left(journey, version, state, now=now)
+        _left(journey or facts.former, version, state, now=now)
         or _address(mail, state, facts, rules)
         or _permitted(mail, version, facts)
         or _capped(mail, facts, rules)
@@ -109,15 +112,15 @@ def gate(
     )
 
 
-def _stopped(
-    mail: Mail, journey: Journey | None, facts: GateFacts, status: RuleStatus
-) -> Verdict | None:
+def _stopped(mail: Mail, journey: Journey | None, status: RuleStatus) -> Verdict | None:
     if status is RuleStatus.ARCHIVED:
         return Skip(SkipReason.RULE_ARCHIVED)
     if status is RuleStatus.PAUSED:
         return Hold(SkipReason.RULE_PAUSED)
-    over = journey is None or not journey.is_open
-    if facts.journey_stopped or (over and mail.redriven_at is None):
+    state = journey.state if journey is not None else JourneyState.CANCELLED
+    if state not in OPEN_JOURNEY and not (
+        mail.redriven_at is not None and state is JourneyState.FINISHED
+    ):
         return Skip(SkipReason.EXITED)
     return None
 
@@ -125,8 +128,12 @@ def _stopped(
 def _left(
     journey: Journey | None, version: Version, state: State, *, now: datetime
 ) -> Verdict | None:
-    """Look for the exit once more: none was seen while the version was unreadable."""
-    if journey is None or not journey.is_open:
+    """Look for the exit once more.
+
+    None was seen while the version was unreadable, or after the journey had ended
+    with a mail that is sent once more.
+    """
+    if journey is None:
         return None
     found = find_exit(
         version, journey.exit_value, journey.event.occurred_at, state, until=now
@@ -215,6 +222,8 @@ def _meant(
 def _sendable(
     mail: Mail, version: Version, facts: GateFacts, *, now: datetime
 ) -> Verdict | None:
+    if not facts.connected:
+        return Wait(now + CONNECTION_AGAIN, SkipReason.NO_CONNECTION)
     if facts.context_moved:
         return Wait(now, SkipReason.CONTEXT_MOVED)
     if facts.problem:

@@ -195,6 +195,7 @@ class SkipReason(StrEnum):
     TEMPLATE = "template_error"
     PAYLOAD = "payload_invalid"
     CONTEXT_MOVED = "context_moved"
+    NO_CONNECTION = "no_connection"
 
 
 # What is held for one of these goes on by itself, once its rule does.

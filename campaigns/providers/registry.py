@@ -2,9 +2,12 @@
 
 import os
 from functools import lru_cache
+from typing import Final
 
 from campaigns.providers.base import Provider
 from campaigns.providers.sendgrid.client import SendGridProvider
+
+KINDS: Final = ("sendgrid",)
 
 
 class UnknownProvider(ValueError):
@@ -25,4 +28,5 @@ def _made(kind: str, api_key: str, host: str, _process: int) -> Provider:
     # connections would mix two conversations on one socket.
     if kind == "sendgrid":
         return SendGridProvider(api_key=api_key, host=host)
-    raise UnknownProvider(f"there is no provider of the kind {kind!r}; use 'sendgrid'")
+    known = ", ".join(KINDS)
+    raise UnknownProvider(f"there is no provider of the kind {kind!r}; use {known}")

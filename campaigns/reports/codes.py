@@ -32,6 +32,8 @@ MAILS: Final[Mapping[str, str]] = {
     "template_error": "the template could not be rendered for this person",
     "payload_invalid": "the mail would not be accepted by the provider",
     "context_moved": "the person's facts changed while it was made",
+    "no_connection": "its provider cannot be used as it is set up; the log says why",
+    "customer_gone": "the person's row was deleted",
     "cancelled": "the journey was cancelled",
     "merged": "the person was merged with another",
     "restart": "the wait began anew",

@@ -1,5 +1,6 @@
 """Claim queued mails: a token, a lease, the attempt counted, nothing sent yet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -41,6 +42,19 @@ def claim(*, limit: int, idle: bool = True) -> list[Claim]:
             if claims:
                 return claims
     return []
+
+
+def give_back(claims: Sequence[Claim]) -> None:
+    """Queue claimed mails again, the attempt not counted: nobody looked at them.
+
+    What was moved meanwhile, as by a commit whose answer was lost, stays as it is.
+    """
+    database.run(
+        "give_back",
+        ids=[c.id for c in claims],
+        tokens=[c.token for c in claims],
+        now=clock.now(),
+    )
 
 
 def _claim_from(

@@ -6,15 +6,18 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from campaigns.deciding.clock import steady_s
+from campaigns.deciding.database import DatabaseAway
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.metrics import counted
-from campaigns.sending.claim import Claim, claim
+from campaigns.sending.claim import Claim, claim, give_back
 from campaigns.sending.gate import Begun, begin
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import Answered, settle_all
@@ -60,8 +63,17 @@ class Flight:
         return settled + len(claims)
 
     def hand_over(self, claims: Sequence[Claim]) -> None:
-        """Gate these claims, and begin to POST what may go."""
-        begun = begin(claims, prepare(claims))
+        """Gate these claims, and begin to POST what may go.
+
+        A database that fails meanwhile says nothing against the mails: their claims
+        are given back, if it lets us, and not counted as attempts.
+        """
+        try:
+            begun = _begun(claims)
+        except DatabaseAway:
+            with suppress(DatabaseError):
+                give_back(claims)
+            raise
         started = steady_s()
         self._under_way = True
         self._out += len(begun)
@@ -130,6 +142,11 @@ def send(claims: Sequence[Claim]) -> None:
     flight = Flight()
     flight.hand_over(claims)
     flight.land()
+
+
+def _begun(claims: Sequence[Claim]) -> list[Begun]:
+    prepared = prepare(claims)
+    return begin([claim for claim in claims if claim.id in prepared], prepared)
 
 
 def _word(answer: Answer) -> str:

@@ -16,16 +16,14 @@ from campaigns.deciding.suppressing import permissions_of, read_permissions
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.deciding.triggers import read_triggers, triggers_of
 from campaigns.domain.gate import GateFacts, Go, Verdict, apply_verdict, gate
-from campaigns.domain.people import Mail, State
-from campaigns.domain.states import JourneyState, Kind, MessageState
+from campaigns.domain.people import Journey, Mail, State
+from campaigns.domain.states import Kind, MessageState
 from campaigns.domain.steps import Trigger
-from campaigns.models import Journey
 from campaigns.providers.base import Provider
 from campaigns.sending.claim import Claim
 from campaigns.sending.prepare import Prepared
 
 MARGIN_S: Final = 10
-STOPPED: Final = (JourneyState.EXITED, JourneyState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ class _Facts:
     permissions: Mapping[int, GateFacts]
     capped: Counter[bytes]
     prepared: Mapping[int, Prepared]
-    stopped: frozenset[int]
+    former: Mapping[int, Journey]
 
     def of(self, mail: Mail, state: State) -> GateFacts:
         """Return the facts of one mail."""
@@ -136,7 +134,8 @@ class _Facts:
             capped=self.capped[key],
             problem=made.problem,
             payload_problem=made.payload_problem,
-            journey_stopped=mail.journey in self.stopped,
+            former=self.former.get(mail.journey or 0),
+            connected=made.account is not None,
             context_moved=not made.agrees(mail, state)
             or not (made.packed or made.problem or made.payload_problem),
         )
@@ -153,11 +152,11 @@ def _facts(
     prepared: Mapping[int, Prepared],
 ) -> _Facts:
     journeys = [
-        (person, j)
+        (person, mail, j)
         for person, mail in ours
         if (j := decision.states[person].journeys.get(mail.journey or 0))
     ]
-    refs = [j.trigger for _, j in journeys]
+    refs = [j.trigger for _, _, j in journeys]
     triggers, permissions, *capped = database.run_all(
         [
             read_triggers(refs),
@@ -165,26 +164,30 @@ def _facts(
             *_read_capped(decision, ours),
         ]
     )
+    former = _former(decision, ours)
+    leaving = [(p, j) for p, mail, j in journeys if j.is_open or mail.redriven_at]
+    leaving += [(p, former[m.journey]) for p, m in ours if m.journey in former]
     decision.ask_conditions(
-        ((person, mail.version) for person, mail in ours),
-        leaving=((person, j) for person, j in journeys if j.is_open),
+        ((person, mail.version) for person, mail in ours), leaving=leaving
     )
     return _Facts(
         triggers={k: r.trigger for k, r in triggers_of(refs, triggers).items()},
         permissions=_permissions(ours, permissions),
         capped=Counter({bytes(row[0]): row[1] for r in capped for row in r.rows}),
         prepared=prepared,
-        stopped=_stopped_journeys(ours),
+        former=former,
     )
 
 
-def _stopped_journeys(ours: Sequence[tuple[int, Mail]]) -> frozenset[int]:
-    """Return the journeys of re-driven mails that were stopped; they are not loaded."""
-    redriven = [m.journey for _, m in ours if m.redriven_at and m.journey]
-    if not redriven:
-        return frozenset()
-    stopped = Journey.objects.filter(pk__in=redriven, state__in=STOPPED)
-    return frozenset(stopped.values_list("pk", flat=True))
+def _former(decision: Decision, ours: Sequence[tuple[int, Mail]]) -> dict[int, Journey]:
+    """Return the journeys of mails that are sent once more, if they are not loaded."""
+    wanted = {
+        mail.journey
+        for person, mail in ours
+        if mail.redriven_at and mail.journey
+        if mail.journey not in decision.states[person].journeys
+    }
+    return load.ended_journeys(wanted) if wanted else {}
 
 
 def _read_permissions(decision: Decision, ours: Sequence[tuple[int, Mail]]) -> Call:

@@ -1,14 +1,14 @@
 """Render claimed mails before any lock is taken; the gate checks that it still holds."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
 from campaigns.deciding import database, rulesets
 from campaigns.deciding.addresses import address_hash
-from campaigns.deciding.database import Result, call
+from campaigns.deciding.database import Result, Row, call
 from campaigns.deciding.load import person_of_row
 from campaigns.deciding.transaction import owners_of
 from campaigns.deciding.triggers import GONE, TriggerRow, read_triggers, triggers_of
@@ -87,7 +87,10 @@ class _Known:
 
 
 def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
-    """Render these mails; one that cannot be has its problem said instead."""
+    """Render these mails; one that cannot be has its problem said instead.
+
+    A mail whose customer's row is gone is left out: `rescue` ends it.
+    """
     ids = [c.id for c in claims]
     mails, owners, *shared = database.run_all(
         [
@@ -102,14 +105,14 @@ def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
     rows = [_row(r) for r in mails.rows]
     survivor: dict[int, int] = dict(owners.rows)
     # As claimed: whoever the mail was moved to since is the survivor found here.
-    owner = {c.id: survivor[c.customer] for c in claims}
+    owner = {c.id: survivor[c.customer] for c in claims if c.customer in survivor}
     refs = [row.trigger for row in rows if row.trigger]
     found, events = database.run_all(
         [call("read_people", ids=set(owner.values())), read_triggers(refs)]
     )
     people = {p.id: p for p in map(person_of_row, found.rows)}
     triggers = triggers_of(refs, events)
-    known = _known(shared)
+    known = _known(shared, used={row.provider for row in rows})
     return {
         row.id: _prepare(
             row,
@@ -118,10 +121,11 @@ def prepare(claims: Sequence[Claim]) -> dict[int, Prepared]:
             known,
         )
         for row in rows
+        if owner.get(row.id) in people
     }
 
 
-def _known(shared: Sequence[Result]) -> _Known:
+def _known(shared: Sequence[Result], *, used: Collection[int]) -> _Known:
     templates, senders, topics, providers = (result.rows for result in shared)
     return _Known(
         sources={
@@ -132,11 +136,22 @@ def _known(shared: Sequence[Result]) -> _Known:
         },
         senders={row[0]: _Sender(*row[1:]) for row in senders},
         topics=dict(topics),
-        accounts={pk: connected(kind) for pk, kind in providers},
+        accounts=_accounts(row for row in providers if row[0] in used),
     )
 
 
-def _row(row: database.Row) -> _Row:
+def _accounts(providers: Iterable[Row]) -> dict[int, Provider]:
+    """Return the providers that can be used; one that is set up wrong stops no other."""
+    found = {}
+    for pk, kind in providers:
+        try:
+            found[pk] = connected(kind)
+        except ValueError:
+            logger.exception("provider %s cannot be used", pk)
+    return found
+
+
+def _row(row: Row) -> _Row:
     return _Row(
         id=row[0],
         version=row[1],

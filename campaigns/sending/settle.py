@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -240,24 +240,39 @@ def rescue(*, limit: int = 100) -> int:
     """Take back mails whose lease is over; return how many.
 
     `claimed` goes back to the queue, since no byte was sent, or fails after its
-    last attempt; `sending` becomes `unknown`.
+    last attempt; `sending` becomes `unknown`. What cannot be taken back stops no
+    other: it is logged, and tried again.
     """
     rows = database.run("expired_leases", limit=limit)
-    if not rows:
+    return _taken_back(dict(rows)) if rows else 0
+
+
+def _taken_back(owners: Mapping[int, int]) -> int:
+    try:
+        return decide(
+            lambda decision: _rescue(decision, owners),
+            stage="rescue",
+            first=lambda: [owners_of(owners.values())],
+        )
+    except DatabaseAway:
+        raise
+    except Exception:
+        if len(owners) > 1:
+            return sum(_taken_back({mail: owner}) for mail, owner in owners.items())
+        (mail,) = owners
+        logger.exception(
+            "message %s could not be taken back", mail, extra={"message_id": mail}
+        )
         return 0
-    return decide(
-        lambda decision: _rescue(decision, dict(rows)),
-        stage="rescue",
-        first=lambda: [owners_of(customer for _, customer in rows)],
-    )
 
 
-def _rescue(decision: Decision, owners: dict[int, int]) -> int:
+def _rescue(decision: Decision, owners: Mapping[int, int]) -> int:
     person_of: dict[int, int] = dict(decision.first[0].rows)
     decision.lock(set(person_of.values()))
-    found = decision.load_mails(owners)
-    over = {row[0] for row in database.run("leases_over", ids=owners)}
-    ended = []
+    known = [mail for mail, owner in owners.items() if owner in person_of]
+    found = decision.load_mails(known)
+    over = {row[0] for row in database.run("leases_over", ids=known)}
+    ended = _end_orphans(decision, owners.keys() - set(known))
     for mail_id in sorted(over):
         person, mail = found[mail_id]
         after = take_back(mail, now=decision.now)
@@ -272,3 +287,15 @@ def _rescue(decision: Decision, owners: dict[int, int]) -> int:
     if over:
         decision.note("rescue", {"mails": sorted(over)})
     return len(over)
+
+
+def _end_orphans(decision: Decision, mails: Collection[int]) -> list[_Ended]:
+    """End mails of people whose rows were deleted; return the calls that end so."""
+    if not mails:
+        return []
+    rows = database.run("end_orphans", ids=sorted(mails), now=decision.now)
+    return [
+        _Ended(token, AttemptState.AMBIGUOUS, UNANSWERED)
+        for token, state in rows
+        if state == MessageState.UNKNOWN
+    ]

@@ -11,17 +11,19 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from campaigns.deciding import clock, transaction
+from campaigns.deciding import clock, database, transaction
 from campaigns.dispatch import drain as draining
 from campaigns.dispatch.drain import drain
 from campaigns.dispatch.due import anything_due
 from campaigns.domain.answers import Refusal, Refused
+from campaigns.domain.settle import MAX_ATTEMPTS
 from campaigns.feedback.apply import drain as apply_feedback
 from campaigns.ingest import fold as ingesting
 from campaigns.journeys import advance as advancing
 from campaigns.models import (
     Attempt,
     Company,
+    Customer,
     Event,
     Journey,
     Message,
@@ -628,3 +630,72 @@ def test_a_journey_that_cannot_be_advanced_is_put_off_and_stops_no_other(
     Timer.objects.update(due_at=clock.now())  # its time comes, the fault is mended
     drain()
     assert list(Message.objects.values_list("state", flat=True)) == ["sent"] * 8
+
+
+# --- What is wrong with one thing stops no other -----------------------------------
+
+
+def test_a_customer_deleted_by_hand_stops_nobody_else_s_mail(world):
+    """The mails of those who are gone are ended, wherever they were."""
+    world.rule("news", "Viewed")
+    for user in ("ann", "bea", "bob"):
+        world.known(user)
+        world.does(user, "Viewed")
+    advancing.advance_due()
+    gone = Customer.objects.filter(user_id__in=["ann", "bea"])
+    ids = list(gone.values_list("pk", flat=True))
+    ann, bea = Message.objects.filter(customer__in=ids).order_by("pk")
+    claims = [c for c in claim(limit=9) if c.id == bea.pk]
+    assert len(gate.begin(claims, prepare.prepare(claims))) == 1  # under way
+    kept = Message.objects.exclude(pk__in=[ann.pk, bea.pk])
+    gone.delete()
+    let_leases_end()
+    drain()
+    let_leases_end()
+    drain()
+    ann.refresh_from_db()
+    bea.refresh_from_db()
+    assert (ann.state, ann.reason) == ("cancelled", "customer_gone")
+    assert (bea.state, bea.reason) == ("unknown", "no_answer")
+    assert Attempt.objects.get(message=bea).state == "ambiguous"
+    assert kept.get().state == "sent"
+    empty_database()  # whose sums would tell of those who are gone
+
+
+def test_a_provider_that_is_set_up_wrong_is_waited_for_and_stops_no_other(
+    due, simulator, caplog
+):
+    """By hand in the database: the admin offers the kinds that there are."""
+    world, usual = due, Provider.objects.get()
+    other = Provider.objects.create(
+        name="backup", kind="smtp", rate_per_s=1e6, burst=10**6, tokens=10**6
+    )
+    advancing.advance_due()
+    Message.objects.update(provider=other)
+    world.known("bob")
+    world.does("bob", "Viewed")
+    for _ in range(7):
+        drain()
+        Message.objects.filter(state="queued").update(not_before=clock.now())
+    stuck = Message.objects.get(provider=other)
+    assert (stuck.state, stuck.attempt) == ("queued", 0)
+    assert Message.objects.get(provider=usual).state == "sent"
+    assert "there is no provider of the kind 'smtp'" in caplog.text
+    Provider.objects.filter(pk=other.pk).update(kind="sendgrid")
+    drain()
+    stuck.refresh_from_db()
+    assert stuck.state == "sent"
+
+
+def test_outages_at_the_gate_use_up_no_attempts(due, monkeypatch):
+    def is_full(*_arguments, **_options):
+        raise database.DatabaseAway("could not extend file: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gate, "decide", is_full)
+        for _ in range(MAX_ATTEMPTS + 2):
+            with pytest.raises(database.DatabaseAway):
+                drain()
+    assert (the_mail().state, the_mail().attempt) == ("queued", 0)
+    drain()
+    assert the_mail().state == "sent"

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import Permission
 
 from campaigns.domain.answers import Accepted, Ambiguous
+from campaigns.domain.events import EventType
 from campaigns.journeys.advance import advance_due
-from campaigns.models import Attempt, Message, TemplateVersion
+from campaigns.models import Attempt, Customer, Journey, Message, TemplateVersion
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import begin
 from campaigns.sending.operator import (
@@ -19,7 +20,7 @@ from campaigns.sending.operator import (
 )
 from campaigns.sending.prepare import prepare
 from campaigns.sending.settle import settle
-from tests.db.world import step
+from tests.db.world import lasts, step
 
 pytestmark = pytest.mark.django_db
 
@@ -41,9 +42,9 @@ def held(world, steps=1):
     return message, TemplateVersion.objects.get(pk=broken).template
 
 
-def unknown(world):
+def unknown(world, **document):
     """A mail that the provider never answered about."""
-    world.rule("welcome", "Signed Up")
+    world.rule("welcome", "Signed Up", **document)
     world.known("ann")
     world.does("ann", "Signed Up")
     advance_due()
@@ -103,6 +104,44 @@ def test_what_has_evidence_is_not_sent_again(world):
     world.clock.time = world.clock.now() + timedelta(minutes=31)
     with pytest.raises(NotPossible, match="evidence"):
         redrive(message.pk)
+
+
+@pytest.mark.parametrize("first", ["redrive", "exit"])
+def test_an_exit_after_its_journey_ended_stops_a_mail_that_is_sent_again(world, first):
+    message = unknown(world, exit={"events": ["Order"], "key": None})
+    steps = [lambda: redrive(message.pk), lambda: world.does("ann", "Order")]
+    world.clock.time = world.clock.now() + timedelta(minutes=31)
+    for do in steps if first == "redrive" else reversed(steps):
+        do()
+        world.clock.time = world.clock.now() + timedelta(minutes=1)
+    world.work()
+    message.refresh_from_db()
+    assert (message.state, message.reason) == ("skipped", "exited")
+    assert message.detail["name"] == "Order"
+
+
+def test_a_mail_of_a_merged_journey_is_not_sent_again_beside_the_other_s(world):
+    world.rule("cart", "Cart", steps=[step(), step(delay=lasts(1, "days"))])
+    world.known("ann")
+    visitor = {"anonymous_id": "x", "traits": {"email": "ann@example.com"}}
+    world.post(world.event(EventType.IDENTIFY, **visitor))
+    world.post(world.event(name="Cart", anonymous_id="x"))
+    world.clock.time += timedelta(minutes=1)
+    world.does("ann", "Cart")
+    advance_due()
+    answers = {"user:ann": Ambiguous("timed out"), "anon:x": Accepted("p1")}
+    claims = claim(limit=2)
+    for sent in begin(claims, prepare(claims)):
+        born_as = Customer.objects.get(pk=sent.customer).born_as
+        settle(sent.customer, sent.mail, sent.token, answers[born_as])
+    world.post(world.event(EventType.IDENTIFY, user_id="ann", anonymous_id="x"))
+    assert set(Journey.objects.values_list("state", flat=True)) == {"waiting", "merged"}
+    world.clock.time += timedelta(minutes=40)
+    redrive(Message.objects.get(state="unknown").pk)
+    world.work()
+    assert sorted(mail[3:] for mail in world.mails()) == [
+        ("sent", ""), ("skipped", "exited")
+    ]  # fmt: skip
 
 
 def test_a_suppressed_address_stops_a_mail_that_is_sent_again(world):

@@ -82,10 +82,10 @@ def test_it_ends_a_consent_also_for_an_opt_in_topic(time):
     time.time = stamp(900)
     store([item(mail, "unsubscribe")])
     drain()
-    ((_, subscribed, granted),) = permissions(
+    (found,) = permissions(
         [(ada.pk, address_hash("ada@example.com"), topic.pk)], now=time.time
     )
-    assert (subscribed, granted) == (False, False)
+    assert (found.subscribed, found.consented) == (False, False)
     assert proofs() == [(ada.pk, topic.pk, True), (ada.pk, topic.pk, False)]
 
 

@@ -37,7 +37,7 @@ REFUSED = SuppressionReason.UNSUBSCRIBED
 
 
 def facts(address="ada@example.com", *, customer=0, topic=None, at=THEN):
-    return permissions([(customer, address_hash(address), topic)], at)[0]
+    return permissions([(customer, address_hash(address), topic)], at)[0][:3]
 
 
 def reasons(*args, **kwargs):

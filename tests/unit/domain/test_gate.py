@@ -104,15 +104,28 @@ class TestTheJourney:
     @pytest.mark.parametrize(
         "about",
         [state(), state(sending(state=JourneyState.FINISHED))],
-        ids=["gone", "finished"],
+        ids=["not loaded", "loaded"],
     )
     def test_a_mail_sent_a_second_time_on_purpose_needs_no_open_journey(self, about):
-        assert verdict(of=mail(redriven_at=NOON), about=about) == Go()
-
-    def test_but_not_after_its_journey_was_stopped(self):
-        known = facts(journey_stopped=True)
+        known = facts(former=sending(state=JourneyState.FINISHED))
         again = mail(redriven_at=NOON)
-        assert verdict(of=again, known=known) == Skip(SkipReason.EXITED)
+        assert verdict(of=again, about=about, known=known) == Go()
+
+    @pytest.mark.parametrize("over", ["exited", "cancelled", "merged", None])
+    def test_but_not_after_its_journey_was_stopped_or_is_gone(self, over):
+        former = sending(state=JourneyState(over)) if over else None
+        again, known = mail(redriven_at=NOON), facts(former=former)
+        assert verdict(of=again, about=state(), known=known) == Skip(SkipReason.EXITED)
+
+    def test_nor_after_an_exit_that_came_when_it_had_ended(self):
+        leaves = version(exit=Exit(events=("Bought",)))
+        about = state(None, happened("Bought", NOON + MINUTE, id=201))
+        again = mail(redriven_at=NOON)
+        known = facts(former=sending(state=JourneyState.FINISHED))
+        found = verdict(
+            leaves, of=again, about=about, known=known, now=NOON + 2 * MINUTE
+        )
+        assert found.reason is SkipReason.EXITED
 
     def test_an_exit_that_nobody_saw_is_found_now_and_named(self):
         leaves = version(exit=Exit(events=("Bought",)))
@@ -140,12 +153,6 @@ class TestTheJourney:
         early = happened("Bought", NOON - MINUTE)
         late = happened("Bought", NOON + MINUTE)
         assert verdict(leaves, about=state(sending(), early, late)) == Go()
-
-    def test_an_exit_does_not_stop_a_mail_sent_again_after_the_end(self):
-        leaves = version(exit=Exit(events=("Bought",)))
-        over = sending(state=JourneyState.FINISHED)
-        about = state(over, happened("Bought"))
-        assert verdict(leaves, of=mail(redriven_at=NOON), about=about) == Go()
 
 
 class TestTheAddress:
@@ -352,7 +359,8 @@ class TestTheConditions:
 
     def test_a_mail_sent_again_is_woken_by_nothing(self):
         woken = version(condition=where("journey.woken_by", "eq", 300))
-        said = verdict(woken, of=mail(redriven_at=NOON), about=state())
+        known = facts(former=sending(state=JourneyState.FINISHED))
+        said = verdict(woken, of=mail(redriven_at=NOON), about=state(), known=known)
         assert said.reason is SkipReason.CONDITION
 
 
