@@ -46,7 +46,7 @@ BY_TIME = re.compile(r"\w+_recent_idx")
 FILLED = [
     "attempt", "consent", "conversion", "cooldown", "customer", "decisioncount",
     "dedupe_0", "dedupe_1", "deliveryevent", "event", "identity", "journey", "message",
-    "rejectedevent", "subscription", "suppression", "timer", "webhookbatch",
+    "refusal", "rejectedevent", "subscription", "suppression", "timer", "webhookbatch",
 ]  # fmt: skip
 
 

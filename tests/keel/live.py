@@ -61,6 +61,7 @@ TABLES = [
     "cooldown",
     "conversion",
     "suppression",
+    "refusal",
     "subscription",
     "consent",
     "decisioncount",
