@@ -230,6 +230,7 @@ INSTALLED_APPS = [
     "emailtriggers",
 ]
 MIDDLEWARE = [
+    "emailtriggers.probes.any_host",
     "django.middleware.security.SecurityMiddleware",
     "emailtriggers.headers.content_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

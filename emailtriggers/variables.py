@@ -107,7 +107,8 @@ WORDS: Final[Mapping[str, Words]] = {
         "no path",
     ),
     "ALLOWED_HOSTS": Words(
-        "further host names that the web process answers to",
+        "further host names that the web process answers to; /healthz, /readyz and "
+        "/metrics are answered to any",
         WEB,
         "host of `PUBLIC_URL`, localhost",
         "comma-separated",
@@ -129,7 +130,12 @@ WORDS: Final[Mapping[str, Words]] = {
         "`var`",
     ),
     "EMBEDDED_PG_DIR": Words("the embedded database's data", ALL, "`VAR_DIR/postgres`"),
-    "BIND": Words("the address that web and simulator listen on", "web, `make run`"),
+    "BIND": Words(
+        "the address that web, simulator and `METRICS_PORT` listen on. For a proxy, a "
+        "load balancer or Prometheus on another host: this host's address in your own "
+        "network, or 0.0.0.0 behind a firewall",
+        "web, clusters, `make run`",
+    ),
     "PORT": Words("web", "web, `make run`"),
     "INBOX_PORT": Words("the simulator and its inbox", RUN),
     "WEB_WORKERS": Words("web processes", WEB, "a core each, at most 2"),
@@ -195,8 +201,8 @@ WORDS: Final[Mapping[str, Words]] = {
         "such as 10.0.0.0/8,::1; comma-separated",
     ),
     "METRICS_PORT": Words(
-        "where `manage.py cluster` serves the counts of its host, on a host without "
-        "a web process; 0: nowhere",
+        "where `manage.py cluster` serves the counts of its host (at `BIND`), on a "
+        "host without a web process; 0: nowhere",
         CLUSTERS,
     ),
     "LOG_FORMAT": Words(

@@ -123,6 +123,14 @@ def test_a_claimed_address_counts_only_behind_a_proxy_of_ours(settings):
     assert ask(**claimed).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "host1.internal:8000"])
+def test_prometheus_may_ask_by_the_name_that_it_knows(host, settings):
+    settings.METRICS_TOKEN = TOKEN
+    token = f"Bearer {TOKEN}"
+    assert ask(HTTP_HOST=host, HTTP_AUTHORIZATION=token).status_code == 200
+    assert ask(HTTP_HOST=host, HTTP_AUTHORIZATION="Bearer wrong").status_code == 403
+
+
 def test_only_reading_is_possible(settings):
     settings.METRICS_TOKEN = TOKEN
     assert Client().post("/metrics").status_code == 405

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -128,6 +129,26 @@ def test_secrets_are_files_and_never_words(name):
     assert set(files.values()) == given
     if name in OURS:
         assert {k for k in environment if not is_variable(k)} == set()
+
+
+def test_web_shows_what_the_clusters_count():
+    (kept,) = re.findall(r"VAR_DIR=(\S+)", DOCKERFILE.rpartition("\nFROM ")[2])
+    homes = {f"{name} {v}" for name in OURS for v in SERVICES[name]["volumes"]}
+    assert homes == {f"{name} var:{kept}" for name in OURS}
+    for name in OURS:
+        assert "METRICS_TOKEN_FILE" in SERVICES[name]["environment"]
+
+
+def test_metrics_are_read_past_the_proxy_which_shows_them_to_nobody():
+    proxied = {"https", "443", "80", ""}
+    job = yaml.safe_load((OPS / "prometheus/prometheus.yml").read_text())
+    (job,) = job["scrape_configs"]
+    (targets,) = job["static_configs"]
+    agent = yaml.safe_load((OPS / "datadog/conf.yaml").read_text())
+    asked = [f"{job['scheme']}://{target}" for target in targets["targets"]]
+    asked += [i["openmetrics_endpoint"] for i in agent["instances"]]
+    for address in map(urlsplit, asked):
+        assert not {address.scheme, str(address.port or "")} & proxied, address
 
 
 def test_only_the_proxy_is_to_be_reached_and_the_database_goes_nowhere():
