@@ -131,6 +131,17 @@ def test_secrets_are_files_and_never_words(name):
         assert {k for k in environment if not is_variable(k)} == set()
 
 
+def test_secrets_can_be_read_by_whom_the_image_runs_as_and_git_leaves_them_out():
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    (user,) = re.findall(r"^USER (.*)$", last, re.MULTILINE)
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    for told in ((OPS / "compose.yaml").read_text(), guide):
+        assert f"chown {user} secrets/*" in told
+    files = [OPS / secret["file"] for secret in COMPOSE["secrets"].values()]
+    assert {file.parent.resolve() for file in files} == {ROOT / "secrets"}
+    assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_web_shows_what_the_clusters_count():
     (kept,) = re.findall(r"VAR_DIR=(\S+)", DOCKERFILE.rpartition("\nFROM ")[2])
     homes = {f"{name} {v}" for name in OURS for v in SERVICES[name]["volumes"]}
