@@ -1,14 +1,19 @@
 """Webhooks that came in, where they come to, and the clusters' heartbeat."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from campaigns.admin.details import (
     DetailAdmin,
     Panel,
+    Tool,
+    allowed,
     badge,
     json_block,
     link,
@@ -19,7 +24,6 @@ from campaigns.admin.lists import BigListAdmin
 from campaigns.deciding import clock
 from campaigns.models import ClusterBeat, WebhookBatch, WebhookEndpoint
 
-STALE_S = 25
 BODY_SHOWN = 20_000
 
 
@@ -115,8 +119,13 @@ def beat_state(obj: ClusterBeat) -> SafeString:
     """Return whether a worker of the cluster answered lately."""
     if obj.seen_at is None:
         return badge("not started", "warn")
-    age = (clock.now() - obj.seen_at).total_seconds()
-    return badge("healthy") if age < STALE_S else badge("silent")
+    return badge("healthy") if is_fresh(obj.seen_at) else badge("silent")
+
+
+def is_fresh(at: datetime | None) -> bool:
+    """Return whether that was lately, as the supervisor counts."""
+    patience = timedelta(seconds=settings.CLUSTER_STALE_S)
+    return at is not None and clock.now() - at < patience
 
 
 @register(ClusterBeat)
@@ -137,6 +146,24 @@ class ClusterBeatAdmin(DetailAdmin):
         return when(obj.seen_at)
 
     seen.short_description = "Last answer"  # type: ignore[attr-defined]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether it is a row of a host that is gone, for whoever may delete.
+
+        A supervisor that lives would only make its row anew.
+        """
+        if obj is None or is_fresh(obj.sent_at) or is_fresh(obj.seen_at):
+            return False
+        return allowed(request, "delete_clusterbeat")
+
+    def tools(self, request: HttpRequest, obj: ClusterBeat) -> Iterable[Tool]:
+        """Return the button by which the row of a host that is gone is deleted."""
+        if self.has_delete_permission(request, obj):
+            yield Tool(
+                "Delete",
+                reverse("admin:campaigns_clusterbeat_delete", args=[obj.pk]),
+                f"Is {obj.name} gone for good? Its row comes back if it starts again.",
+            )
 
     def panels(self, request: HttpRequest, obj: ClusterBeat) -> Iterable[Panel]:
         """Return the canary's numbers."""

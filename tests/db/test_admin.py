@@ -346,6 +346,31 @@ def test_an_address_is_suppressed_and_lifted_with_a_reason(admin):
     assert admin.post(delete, {"post": "yes"}).status_code == 403
 
 
+def test_the_row_of_a_host_that_is_gone_can_be_deleted_and_no_other(admin):
+    now = timezone.now()
+    old = now - timedelta(minutes=5)
+    gone = ClusterBeat.objects.create(name="mail@gone", sent_at=old, seen_at=old)
+    stopped = ClusterBeat.objects.create(name="mail@stopped", sent_at=old)
+    # Its supervisor lives, and would make the row anew.
+    stuck = ClusterBeat.objects.create(name="mail@stuck", sent_at=now, seen_at=old)
+    for row in (gone, stopped):
+        delete = page("clusterbeat", row.pk, "delete")
+        assert delete in admin.get(page("clusterbeat", row.pk)).content.decode()
+        assert row.name in admin.get(delete).content.decode()
+        viewer = logged_in(a_user(f"of {row}", "view_clusterbeat"))
+        assert delete not in viewer.get(page("clusterbeat", row.pk)).content.decode()
+        assert viewer.post(delete, {"post": "yes"}).status_code == 403
+        assert admin.post(delete, {"post": "yes"}).status_code == 302
+    delete = page("clusterbeat", stuck.pk, "delete")
+    assert delete not in admin.get(page("clusterbeat", stuck.pk)).content.decode()
+    assert admin.post(delete, {"post": "yes"}).status_code == 403
+    assert list(ClusterBeat.objects.all()) == [stuck]
+    keeper = logged_in(a_user("keeper", "view_clusterbeat", "delete_clusterbeat"))
+    ClusterBeat.objects.update(sent_at=old)
+    assert keeper.post(delete, {"post": "yes"}).status_code == 302
+    assert not ClusterBeat.objects.exists()
+
+
 def test_a_key_is_shown_exactly_once(admin):
     values = {"name": "Site", "kind": "segment", "trust": "public", "enabled": "on"}
     response = admin.post(page("source", what="add"), values)
