@@ -118,7 +118,8 @@ class WebhookBatchAdmin(BigListAdmin):
 def beat_state(obj: ClusterBeat) -> SafeString:
     """Return whether a worker of the cluster answered lately."""
     if obj.seen_at is None:
-        return badge("not started", "warn")
+        starting = obj.sent_at is None or is_fresh(obj.sent_at)
+        return badge("not started" if starting else "stopped", "warn")
     return badge("healthy") if is_fresh(obj.seen_at) else badge("silent")
 
 

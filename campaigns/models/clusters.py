@@ -1,5 +1,7 @@
 """What the supervisor knows of its clusters."""
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
@@ -9,6 +11,7 @@ class ClusterBeat(models.Model):
     """The canary of one cluster: sent by the supervisor, seen by a worker.
 
     `seen_at` is empty until one came back that was sent since the cluster began.
+    `sent_at` outlives a stop: it says when the supervisor was last there.
     `restarts` counts those that nobody asked for.
     """
 
@@ -24,6 +27,18 @@ class ClusterBeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def away(self, now: datetime, *, patience: timedelta) -> timedelta | None:
+        """Return since when no canary came back; None if that is not known yet.
+
+        After a stop, since the last one was sent. While the supervisor sends, that
+        says nothing of the cluster, which may be starting.
+        """
+        if self.seen_at is not None:
+            return now - self.seen_at
+        if self.sent_at is None or now - self.sent_at < patience:
+            return None
+        return now - self.sent_at
 
     @classmethod
     def begin(cls, name: str) -> None:

@@ -104,15 +104,19 @@ def clusters() -> Iterator[Finding]:
     for name, why in dead_clusters().items():
         yield error(name, why, "Start `python manage.py cluster`; read its log.")
     now = clock.now()
-    for beat in ClusterBeat.objects.exclude(seen_at=None):
-        assert beat.seen_at is not None  # noqa: S101 - by the query
-        age = now - beat.seen_at
-        says = f"Its canary came back {age.total_seconds():.0f} s ago."
-        if age > timedelta(seconds=settings.CLUSTER_STALE_S):
+    patience = timedelta(seconds=settings.CLUSTER_STALE_S)
+    for beat in ClusterBeat.objects.all():
+        age = beat.away(now, patience=patience)
+        if age is None:
+            continue  # It is starting.
+        what = "was stopped" if beat.seen_at is None else "showed work last"
+        says = f"It {what} {age.total_seconds():.0f} s ago."
+        if age > patience:
             yield warning(
                 f"cluster {beat.name}",
                 says,
-                "Is that host gone for good? Then delete its row in the admin.",
+                "Start it again. Is that host gone for good? Then delete its row in "
+                "the admin.",
             )
         else:
             yield good(f"cluster {beat.name}", says)

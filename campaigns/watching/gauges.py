@@ -215,7 +215,7 @@ def _clusters() -> Iterator[Metric]:
     labels = ["cluster", "host"]
     age, add_age = _gauge(
         "canary_age_seconds",
-        "Since a canary came back; absent until one did after a start.",
+        "Since a canary came back, or a stop; absent after a start until one did.",
         labels,
     )
     restarts = CounterMetricFamily(
@@ -230,8 +230,8 @@ def _clusters() -> Iterator[Metric]:
     alive = set()
     for beat in ClusterBeat.objects.annotate(told=Now()):
         cluster, _, host = beat.name.partition("@")
-        if beat.seen_at is not None:
-            since: timedelta = beat.told - beat.seen_at
+        since = beat.away(beat.told, patience=patience)
+        if since is not None:
             add_age(since.total_seconds(), cluster, host)
             if since < patience:
                 alive.add(cluster)

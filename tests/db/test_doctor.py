@@ -329,6 +329,12 @@ def test_clusters_that_do_not_work_are_found(settings):
     ClusterBeat.objects.create(name="mail@gone", seen_at=old)
     assert (WARNING, "cluster mail@gone") in levels(doctor_work.clusters)
     assert worst(doctor_work.clusters) == WARNING
+    ClusterBeat.objects.filter(name="mail@gone").delete()
+    ClusterBeat.objects.create(name="mail@starting", sent_at=clock.now())
+    assert worst(doctor_work.clusters) == GOOD
+    # A stop in good order empties seen_at.
+    ClusterBeat.objects.create(name="mail@stopped", sent_at=old)
+    assert (WARNING, "cluster mail@stopped") in levels(doctor_work.clusters)
 
 
 def test_a_provider_that_takes_nothing_is_found():

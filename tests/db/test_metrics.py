@@ -328,6 +328,20 @@ def test_clusters_show_their_canary_and_restarts():
     assert shown[ready, "cluster=feedback"] == 0
 
 
+def test_a_host_that_stopped_in_good_order_is_seen_to_stay_away(settings):
+    name = "emailtriggers_canary_age_seconds"
+    stopped, starting = "cluster=mail host=stopped", "cluster=mail host=starting"
+    row = ClusterBeat.objects.create(name="mail@stopped", sent_at=clock.now())
+    ClusterBeat.objects.create(name="mail@starting", sent_at=clock.now())
+    assert (name, stopped) not in samples()
+    away = timedelta(seconds=settings.CLUSTER_STALE_S + 60)
+    ClusterBeat.objects.filter(pk=row.pk).update(sent_at=clock.now() - away)
+    shown = samples()
+    assert away.total_seconds() <= shown[name, stopped] < away.total_seconds() + 60
+    # That a canary was sent does not say that it came back.
+    assert (name, starting) not in shown
+
+
 # --- Trouble ----------------------------------------------------------------
 @pytest.mark.django_db(transaction=True)
 def test_without_a_database_it_says_so_and_shows_what_was_counted():
