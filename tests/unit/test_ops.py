@@ -142,6 +142,15 @@ def test_secrets_can_be_read_by_whom_the_image_runs_as_and_git_leaves_them_out()
     assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
 
 
+def test_nothing_that_only_the_operator_knows_has_a_default():
+    text = (OPS / "compose.yaml").read_text()
+    asked = dict(re.findall(r"\$\{(\w+)(:[-?])", text))
+    assert asked == {"EMAILTRIGGERS_VERSION": ":-", "PUBLIC_URL": ":?", "SITE": ":?"}
+    for name in ("PUBLIC_URL", "SITE"):
+        assert re.search(rf"^#.*{name}=", text, re.MULTILINE)
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
 def test_web_shows_what_the_clusters_count():
     (kept,) = re.findall(r"VAR_DIR=(\S+)", DOCKERFILE.rpartition("\nFROM ")[2])
     homes = {f"{name} {v}" for name in OURS for v in SERVICES[name]["volumes"]}
