@@ -100,6 +100,14 @@ def test_every_metric_is_explained():
     assert exposed() - shown == set()
 
 
+def test_every_reason_of_readyz_is_explained(settings):
+    source = (ROOT / "campaigns" / "reports" / "readiness.py").read_text("utf-8")
+    reasons = set(re.findall(r'return \{\s*"([a-z ]+)":', source))
+    reasons |= {f"cluster {name}" for name in settings.CLUSTERS}
+    table = GUIDE.partition("`GET /readyz`")[2].partition("When it answers 200")[0]
+    assert set(re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)) == reasons
+
+
 def test_the_first_panels_are_those_that_matter_most():
     first = [panel["title"] for panel in BOARD["panels"][:3]]
     assert [title.partition(" (")[0] for title in first] == [
