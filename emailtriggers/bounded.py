@@ -115,14 +115,17 @@ def _content(name: str, path: Path) -> str:
     return value
 
 
-def secret(env: environ.Env, name: str, *, keep_in: Path | None) -> str:
+def secret(
+    env: environ.Env, name: str, *, keep_in: Path | None, writes: bool = True
+) -> str:
     """Read a secret; without one, keep a generated one in a file of this machine.
 
-    keep_in None means production: the secret must be given.
+    keep_in None means production: the secret must be given. What only looks does not
+    write, and gets one that nobody else has if none is kept.
     """
     value = str(env.str(name, default=""))
     if not value and keep_in is not None:
-        value = _kept(keep_in)
+        value = _kept(keep_in) if writes or keep_in.exists() else _made()
     if not value:
         raise ImproperlyConfigured(
             f"{name} is not set. With DATABASE_URL it must be given: for instance "
@@ -156,13 +159,17 @@ def keys(env: environ.Env, name: str) -> tuple[str, ...]:
     return values
 
 
+def _made() -> str:
+    return secrets.token_urlsafe(64)
+
+
 def _kept(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Written aside and linked, so that two starting processes agree on one.
         aside = path.with_name(f"{path.name}.{os.getpid()}")
         aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(64))
+        aside.write_text(_made())
         try:
             path.hardlink_to(aside)
         except FileExistsError:

