@@ -49,6 +49,8 @@ class Watched:
             folder=manage.parent,
         )
         self._seen_n = -1
+        self._sent_n: int | None = None  # of this supervisor
+        self._has_company = False
         self._has_begun = False
         self._fresh_at = 0.0
         self._restarts = 0  # that the row does not know of yet
@@ -81,12 +83,28 @@ class Watched:
         if row.seen_n != self._seen_n:
             self._seen_n = row.seen_n
             self.refresh()
-        n = row.sent_n + 1
+        self._look_for_company(row.sent_n)
+        self._sent_n = n = row.sent_n + 1
         ClusterBeat.objects.filter(pk=row.pk).update(
             sent_n=n, sent_at=Now(), restarts=F("restarts") + self._restarts
         )
         self._restarts = 0
         send("campaigns.tasks.canary", self.beat, n, queue=self.beat)
+
+    def _look_for_company(self, sent_n: int) -> None:
+        """Say once if somebody else sends canaries in this name.
+
+        Two hosts of one name hide each other's silence, and empty each other's queue.
+        """
+        is_alone = self._sent_n is None or sent_n <= self._sent_n
+        if is_alone or self._has_company:
+            return
+        self._has_company = True
+        logger.error(
+            "another supervisor sends canaries as %s: give each host a CLUSTER_HOST "
+            "of its own",
+            self.beat,
+        )
 
     def is_stale(self) -> bool:
         """Return whether no canary came back for longer than work may take."""

@@ -1,6 +1,7 @@
 """The broker: what it hands to django-q2, and what it keeps from it."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
@@ -11,6 +12,7 @@ from django_q.models import OrmQ, Task
 from django_q.signing import SignedPackage
 
 from campaigns import queue, tasks
+from campaigns.management.supervisor import Watched
 from campaigns.models import ClusterBeat
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +41,22 @@ def clusters(settings, monkeypatch):
 
 def paths(packages):
     return [SignedPackage.loads(signed)["func"] for _, signed in packages]
+
+
+def test_two_hosts_of_one_name_are_noticed(caplog):
+    one, two = (Watched("mail", Path("manage.py")) for _ in range(2))
+    for _ in range(3):
+        one.send_canary()
+    ClusterBeat.objects.all().delete()  # by an operator
+    one.send_canary()
+    assert caplog.messages == []
+    two.send_canary()
+    for _ in range(3):
+        one.send_canary()
+        two.send_canary()
+    said = [m for m in caplog.messages if "another supervisor" in m]
+    assert len(said) == 2  # each of them, once
+    assert all("mail@here" in m and "CLUSTER_HOST" in m for m in said)
 
 
 def test_nothing_due_is_nothing_to_do():
