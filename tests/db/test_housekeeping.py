@@ -23,7 +23,7 @@ from campaigns.models import (
     WebhookEndpoint,
 )
 from campaigns.reports.sums import differences
-from tests.db.actors import Actor, Stop, at_once
+from tests.db.actors import Actor, Stop, at_once, waits_for
 from tests.db.world import MONDAY, Clock, World, at, lasts
 from tests.keel.live import empty_database
 
@@ -302,6 +302,37 @@ def test_only_cooldowns_that_are_over_are_deleted(world):
     world.does("ann", "Viewed")
     housekeeping.delete_cooldowns(at("11:30"))
     assert [c.rule_id for c in Cooldown.objects.all()] == [long]
+
+
+def test_a_cooldown_that_begins_anew_meanwhile_is_kept(world):
+    """Not every PostgreSQL looks at a ctid again behind a lock; `until` each does."""
+    rule = world.rule(
+        "news", "Viewed", cooldown={"duration": lasts(1, "hours"), "key": None}
+    )
+    world.known("ann")
+    world.does("ann", "Viewed")
+    # Of many, as a small table may be read whole, which looks at all again anyway.
+    Cooldown.objects.bulk_create(
+        Cooldown(customer_id=10**9 + n, rule_id=rule, key="", until=at("09:00", day=9))
+        for n in range(5_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE campaigns_cooldown")
+    written = Stop("renewal")
+
+    def renew():
+        with atomic():
+            Cooldown.objects.filter(until__lt=at("11:00")).update(until=at("12:00"))
+            written.before(lambda: None)()
+
+    renewal = Actor("renewal", renew).begin()
+    written.reached()
+    house = Actor("house", lambda: housekeeping.delete_cooldowns(at("11:30"))).begin()
+    waits_for(house, renewal)
+    written.go()
+    renewal.result()
+    house.result()
+    assert Cooldown.objects.filter(until=at("12:00")).exists()
 
 
 def test_a_goal_is_watched_to_its_end_and_counts_if_it_is_told_late(world):
