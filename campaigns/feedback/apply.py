@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS: Final = 5
 LEASE: Final = timedelta(seconds=30)
+LONG_LEASE: Final = timedelta(minutes=10)
 FIRST_RETRY: Final = timedelta(seconds=5)
 # Each event may lock an address; the server has room for some thousand locks.
 PIECE: Final = 500
@@ -42,8 +43,9 @@ def drain(limit_s: float = 2.0) -> int:
     """Apply stored webhook bodies, oldest first, for about that long.
 
     Returns how many were applied. One that fails is tried again later, five
-    times, and then kept with its error; it never stops the others. Without the
-    database nothing is lost: the next call goes on.
+    times, and then kept with its error; it never stops the others. What ends
+    without an error of its own is never given up: neither an outage nor a process
+    that was killed speaks against a body.
     """
     until = time.monotonic() + limit_s
     applied = 0
@@ -69,7 +71,13 @@ def apply_again(batch_id: int) -> bool:
 
 def _claim() -> _Batch | None:
     now = clock.now()
-    rows = database.run("claim_webhook_batch", now=now, again_at=now + LEASE)
+    rows = database.run(
+        "claim_webhook_batch",
+        now=now,
+        again_at=now + LEASE,
+        later_at=now + LONG_LEASE,
+        max_attempts=MAX_ATTEMPTS,
+    )
     if not rows:
         return None
     key, attempts, received_at, body, error = rows[0]
@@ -77,11 +85,6 @@ def _claim() -> _Batch | None:
 
 
 def _try(batch: _Batch) -> bool:
-    if batch.attempts > MAX_ATTEMPTS:
-        # Nobody lived to say what went wrong with it.
-        why = batch.error or "each process that applied it ended before it was done"
-        _put_off(batch, why)
-        return False
     try:
         _apply(batch)
     except AWAY:
@@ -100,10 +103,16 @@ def _try(batch: _Batch) -> bool:
 
 
 def _put_off(batch: _Batch, error: str) -> None:
-    """Try again later, or give up: an operator finds it with its error."""
+    """Try again later, or give up: an operator finds it with its error.
+
+    Attempts count those that an outage cut short, so one error is not yet the end.
+    """
     again_at = None
-    if batch.attempts < MAX_ATTEMPTS:
-        again_at = clock.now() + FIRST_RETRY * 4 ** (batch.attempts - 1)
+    if batch.attempts < MAX_ATTEMPTS or not batch.error:
+        before = min(batch.attempts, MAX_ATTEMPTS) - 1
+        again_at = clock.now() + FIRST_RETRY * 4**before
+    else:
+        counted.GIVEN_UP.inc()
     shown = error.replace("\x00", "\ufffd")[:MAX_ERROR_CHARS]
     database.run("retry_webhook_batch", id=batch.id, again_at=again_at, error=shown)
 

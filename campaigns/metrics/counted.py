@@ -97,6 +97,11 @@ APPLIED: Final = Histogram(
     buckets=LATE,
     registry=REGISTRY,
 )
+GIVEN_UP: Final = Counter(
+    "emailtriggers_webhooks_given_up",
+    "Webhook bodies that could not be applied and are not tried again.",
+    registry=REGISTRY,
+)
 
 _WORD: Final = re.compile(r"[a-z0-9_]{1,40}")
 

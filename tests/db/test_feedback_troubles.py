@@ -28,6 +28,19 @@ from tests.db.webhooks import HARD, NOW, At, item, sole, store, suppressed
 pytestmark = pytest.mark.usefixtures("time")
 
 
+def out_of_space(monkeypatch):
+    """Have the database take claims, but nothing that needs a new page."""
+    real = database.run
+
+    def full(name, /, **params):
+        if name == "insert_delivery_events":
+            raise OperationalError("could not extend file: No space left on device")
+        return real(name, **params)
+
+    monkeypatch.setattr(database, "run", full)
+    monkeypatch.setattr(applying.connection, "close", lambda: None)
+
+
 @pytest.mark.django_db
 class TestTroubles:
     def test_a_poison_body_is_tried_five_times_then_kept_with_its_error(
@@ -56,15 +69,17 @@ class TestTroubles:
         assert poison.error == "RuntimeError: boom \ufffd"
         assert poison.applied_at is None
 
-    def test_a_body_that_kills_its_process_is_given_up_too(self, time):
-        store([])
+    def test_a_body_whose_processes_die_goes_on_waiting_but_rarely(self, time):
+        store([item(a_mail(a_customer()), "spamreport")])
         for _ in range(MAX_ATTEMPTS):
             assert applying._claim() is not None  # and then the process dies
             time.time += applying.LEASE
+        assert applying._claim() is not None
+        time.time += applying.LONG_LEASE - timedelta(seconds=1)
         assert drain() == 0
-        batch = WebhookBatch.objects.get()
-        assert batch.pending_at is None
-        assert "ended before" in batch.error
+        time.time += timedelta(seconds=1)
+        assert drain() == 1
+        assert Suppression.objects.exists()
 
     def test_an_operator_can_have_a_body_applied_again(self):
         mail = a_mail(a_customer())
@@ -111,6 +126,36 @@ class TestTroubles:
         time.time += applying.LEASE
         assert drain() == 1
         assert sole().delivered_at is not None
+
+    def test_an_outage_that_outlasts_all_attempts_loses_no_complaint(
+        self, monkeypatch, time
+    ):
+        store([item(a_mail(a_customer()), "spamreport")])
+        with monkeypatch.context() as broken:
+            out_of_space(broken)
+            for _ in range(3 * MAX_ATTEMPTS):
+                assert drain() == 0
+                time.time += applying.LEASE
+        time.time += timedelta(hours=1)
+        assert drain() == 1
+        assert Suppression.objects.exists()
+
+    def test_one_error_after_an_outage_is_not_the_end_of_a_body(
+        self, monkeypatch, time
+    ):
+        store([item(a_mail(a_customer()), "spamreport")])
+        with monkeypatch.context() as broken:
+            out_of_space(broken)
+            for _ in range(MAX_ATTEMPTS):
+                assert drain() == 0
+                time.time += applying.LEASE
+        time.time += timedelta(hours=1)
+        with monkeypatch.context() as broken:
+            broken.setattr(applying, "read_batch", lambda body: 1 / 0)
+            assert drain() == 0
+        time.time += timedelta(hours=1)
+        assert drain() == 1
+        assert Suppression.objects.exists()
 
     def test_a_very_large_body_is_applied_in_pieces(self, monkeypatch):
         monkeypatch.setattr(applying, "PIECE", 3)

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from campaigns.deciding import clock
 from campaigns.domain.answers import Ambiguous, Refusal, Refused
 from campaigns.domain.events import RejectedInput
+from campaigns.feedback import apply as applying
 from campaigns.feedback.apply import drain
 from campaigns.ingest.record import record
 from campaigns.journeys.advance import advance_due
@@ -232,6 +233,22 @@ def test_webhooks_are_counted_when_they_are_applied(still):
     assert shown["emailtriggers_webhooks_last_age_seconds", ""] == 40
     drain()
     assert applied() == 40
+    assert value("webhooks_pending") == 0
+
+
+def test_a_webhook_that_is_given_up_is_counted_once(still, monkeypatch):
+    given_up = Grown("webhooks_given_up_total")
+    WebhookBatch.objects.create(
+        endpoint=an_endpoint(),
+        received_at=still.time,
+        pending_at=still.time,
+        body=b"[]",
+    )
+    monkeypatch.setattr(applying, "read_batch", lambda body: 1 / 0)
+    for _ in range(8):
+        drain()
+        still.time += timedelta(hours=1)
+    assert given_up() == 1
     assert value("webhooks_pending") == 0
 
 

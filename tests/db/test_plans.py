@@ -58,7 +58,12 @@ VALUES = {
     "claim_timers": {
         "lane": 0, "now": NOW, "mark": NOW - timedelta(hours=1), "limit": 200,
     },
-    "claim_webhook_batch": {"again_at": SOON, "now": NOW},
+    "claim_webhook_batch": {
+        "again_at": SOON,
+        "later_at": SOON,
+        "max_attempts": 5,
+        "now": NOW,
+    },
     "clock": {},
     "cooldowns": {"people": IDS, "now": NOW},
     "dedupe_0": {"keys": UUIDS, "namespace": each(0), "value": NAMES},
