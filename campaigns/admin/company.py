@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from campaigns.admin.base import BaseAdmin, KeptAdmin
+from campaigns.admin.base import KeptAdmin
 from campaigns.admin.details import (
     Panel,
     allowed,
@@ -108,8 +108,8 @@ class SenderForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @register(Sender)
-class SenderAdmin(BaseAdmin):
-    """Who mail comes from."""
+class SenderAdmin(KeptAdmin):
+    """Who mail comes from; former versions of rules, too, name theirs."""
 
     form = SenderForm
     list_display = ("name", "from_name", "from_email", "provider", "address")

@@ -56,6 +56,11 @@ CHECKS: Final = {
           AND m.journey_id IS NOT NULL
           AND (j.id IS NULL OR j.ended_at IS NOT NULL OR j.customer_id <> m.customer_id)
         GROUP BY 1""",
+    "mails that wait for a provider that does not exist": """
+        SELECT m.rule_id, count(*), 0 FROM campaigns_message m
+        WHERE m.not_before IS NOT NULL AND NOT EXISTS (
+          SELECT 1 FROM campaigns_provider p WHERE p.id = m.provider_id)
+        GROUP BY 1""",
     "journeys and entries decided": """
         SELECT COALESCE(j.rule_id, d.rule_id), COALESCE(j.n, 0), COALESCE(d.n, 0)
         FROM (SELECT rule_id, count(*) n FROM campaigns_journey GROUP BY 1) j

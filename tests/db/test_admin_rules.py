@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from campaigns.journeys.publishing import publish
-from campaigns.models import Rule, Step, Template, TemplateVersion, Variant
+from campaigns.models import Rule, Sender, Step, Template, TemplateVersion, Variant
 from tests.db.mail_rows import a_sender, a_topic
 from tests.db.rule_rows import a_rule, a_template
 
@@ -240,6 +240,13 @@ def test_unpublished_changes_are_shown(admin):
     assert "changes not yet published" not in admin.get(page(rule)).content.decode()
     Step.objects.update(delay_amount=9)
     assert "changes not yet published" in admin.get(page(rule)).content.decode()
+
+
+def test_a_sender_cannot_be_deleted_since_former_versions_may_name_it(admin):
+    sender = a_sender()
+    address = reverse("admin:campaigns_sender_delete", args=[sender.pk])
+    assert admin.post(address, {"post": "yes"}).status_code == 403
+    assert Sender.objects.filter(pk=sender.pk).exists()
 
 
 def test_a_published_rule_cannot_be_deleted(admin):

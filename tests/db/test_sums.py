@@ -123,6 +123,10 @@ def a_queued_mail_to_somebody_else(world):
     Message.objects.filter(state="queued").update(customer=world.customer("bob"))
 
 
+def a_queued_mail_whose_provider_is_gone(world):
+    Message.objects.filter(state="queued").update(provider=None)
+
+
 def a_lost_journey(world):
     of("done", world).delete()
 
@@ -183,6 +187,7 @@ DAMAGES = [
     a_parked_journey_with_a_timer,
     a_queued_mail_of_an_ended_journey,
     a_queued_mail_to_somebody_else,
+    a_queued_mail_whose_provider_is_gone,
     a_lost_journey,
     a_lost_decision,
     a_decision_too_many,
