@@ -27,6 +27,7 @@ class Reported:
     address_hash: bytes | None
     token: UUID | None
     provider_message_id: str
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,13 @@ def _by_provider_id(
 def _proven(
     event: ProviderEvent, key: bytes | None, message: Reported, token: UUID | None
 ) -> Match:
-    """Return the match; only the mail's own address can be suppressed by it."""
-    key = message.address_hash if key is None else key
-    ours = key is not None and key == message.address_hash
+    """Return the match; only the mail's own address can be suppressed by it.
+
+    The address itself is looked at too: its hash may be of a former key.
+    """
+    own = address_hash(message.address) if message.address else message.address_hash
+    key = own if key is None else key
+    ours = key is not None and key in (own, message.address_hash)
     return Match(event, key, message, token, event.suppression if ours else None)
 
 
@@ -134,7 +139,7 @@ def _by_address(matches: list[Match]) -> list[Match]:
     after = list(matches)
     for row in rows:
         place, _ = lost[row[0] - 1]
-        after[place] = _mailed(matches[place], _reported(row[1:7]), row[7])
+        after[place] = _mailed(matches[place], _reported(row[1:8]), row[8])
     return after
 
 
@@ -183,4 +188,5 @@ def _reported(row: Row) -> Reported:
         address_hash=None if row[3] is None else bytes(row[3]),
         token=row[4],
         provider_message_id=row[5],
+        address=row[6],
     )

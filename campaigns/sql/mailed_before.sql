@@ -1,6 +1,6 @@
 -- The newest mail handed over for each address before a time. Uses message_cap_idx.
 SELECT q.place, m.id, m.customer_id, m.state, m.address_hash, m.token,
-       m.provider_message_id, m.sending_at
+       m.provider_message_id, m.address, m.sending_at
 FROM unnest(%(address_hash)s::bytea[], %(until)s::timestamptz[])
   WITH ORDINALITY AS q (address_hash, until, place)
 CROSS JOIN LATERAL (

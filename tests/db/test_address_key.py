@@ -11,6 +11,7 @@ from campaigns.deciding import address_key
 from campaigns.deciding.suppressing import suppress
 from campaigns.domain.states import SuppressionReason
 from campaigns.models import IngestState
+from tests.db.mail_rows import a_customer, a_mail
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +40,16 @@ def test_without_suppressions_another_key_is_taken_up(settings):
     settings.ADDRESS_HASH_KEYS = OTHER
     address_key.confirm()
     assert kept() == address_key.fingerprint()
+
+
+def test_once_a_mail_has_left_another_key_is_refused(settings):
+    """Its bounce or complaint, and the cap, find it by the hash of its address."""
+    address_key.confirm()
+    a_mail(a_customer(), state="sent")
+    settings.ADDRESS_HASH_KEYS = OTHER
+    assert not address_key.fits()
+    with pytest.raises(address_key.AddressKeyChanged):
+        address_key.confirm()
 
 
 def test_the_same_key_is_confirmed_again(refused_mail):

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import lift
 from campaigns.feedback.apply import drain
 from campaigns.feedback.due import anything_due
@@ -231,6 +232,17 @@ class TestSuppressions:
         store([item(mail, "bounce", email="eve@example.com", **HARD)])
         drain()
         assert suppressed() == set()
+
+    @pytest.mark.parametrize("email", ["Ada@Example.com", None])
+    def test_a_complaint_about_a_mail_of_a_former_key_holds_under_the_present_one(
+        self, settings, email
+    ):
+        mail = a_mail(a_customer())
+        settings.ADDRESS_HASH_KEYS = ("another-key-of-thirty-two-characters",)
+        store([item(mail, "spamreport", email=email)])
+        assert drain() == 1
+        kept = Suppression.objects.get()
+        assert bytes(kept.address_hash) == address_hash("ada@example.com")
 
     def test_without_our_arguments_the_providers_id_finds_the_mail(self):
         mail = a_mail(a_customer())
