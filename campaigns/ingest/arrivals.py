@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from campaigns.domain.events import IncomingEvent, SourceRef
+from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
 from campaigns.domain.intake import Name, names_of
 
 
@@ -34,6 +34,13 @@ def arrivals(
 def dedupe_key(source: int, message_id: str) -> bytes:
     """Return the key, a uuid's bytes, that makes an event of a source count once."""
     return blake2b(f"{source}:{message_id}".encode(), digest_size=16).digest()
+
+
+def rejection_key(source: int, refused: RejectedInput) -> bytes:
+    """Return the key that tells a rejection from others; it is no event's key."""
+    said = "\0".join((refused.code, refused.message_id, refused.path, refused.body))
+    text = f"rejected:{source}:{said}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16).digest()
 
 
 class Link(NamedTuple):

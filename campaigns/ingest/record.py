@@ -2,9 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from time import perf_counter
 
 from django.db import DatabaseError
@@ -15,7 +16,7 @@ from campaigns.deciding.transaction import Decision, Restart, decide
 from campaigns.deciding.write import text
 from campaigns.domain.events import IncomingEvent, RejectedInput, SourceRef
 from campaigns.ingest import partitions
-from campaigns.ingest.arrivals import arrivals
+from campaigns.ingest.arrivals import arrivals, rejection_key
 from campaigns.ingest.fold import EventFailed, decide_about
 from campaigns.metrics import counted
 from campaigns.models import RejectedEvent
@@ -158,6 +159,9 @@ class _Recording:
     def __init__(self, batches: Sequence[Batch]) -> None:
         self._batches = batches
         self._arrived = arrivals((b.events, b.source) for b in batches)
+        self._refused = [
+            {rejection_key(b.source.id, r): r for r in b.rejected} for b in batches
+        ]
         self._names = sorted({n for a in self._arrived.values() for n in a.names})
         self._guess = 0
 
@@ -170,7 +174,7 @@ class _Recording:
         self._guess = _generation
         return call(
             f"dedupe_{self._guess}",
-            keys=self._arrived,
+            keys=[*self._arrived, *chain.from_iterable(self._refused)],
             namespace=[n.namespace for n in self._names],
             value=[n.value for n in self._names],
         )
@@ -193,8 +197,11 @@ class _Recording:
             decide_about(decision, fresh, known)
         counts = Counter(each.batch for each in fresh)
         for number, batch in enumerate(self._batches):
-            if batch.rejected and (counts[number] or not batch.events):
-                _write_rejected(batch.rejected, batch.source, now=decision.now)
+            if refused := self._refused[number]:
+                if batch.events and not counts[number]:  # a batch that comes again
+                    refused = {k: r for k, r in refused.items() if k in new}
+                new -= refused.keys()  # the same may be in the next batch
+                _write_rejected(refused.values(), batch.source, now=decision.now)
         return [
             Recorded(counts[n], len(b.events) - counts[n], b.rejected)
             for n, b in enumerate(self._batches)
@@ -202,7 +209,7 @@ class _Recording:
 
 
 def _write_rejected(
-    rejected: Sequence[RejectedInput], source: SourceRef, *, now: datetime
+    rejected: Iterable[RejectedInput], source: SourceRef, *, now: datetime
 ) -> None:
     RejectedEvent.objects.bulk_create(
         RejectedEvent(

@@ -161,6 +161,20 @@ def test_bad_events_are_answered_200_and_kept_with_their_reasons():
 
 
 @pytest.mark.usefixtures("source")
+def test_a_bad_event_is_kept_once_though_the_good_ones_beside_it_came_before():
+    post("track", track(messageId="m1"), **basic())
+    body = {"batch": [track(messageId="m1"), track(event=None, messageId="m2")]}
+    for _ in range(3):  # answered 200; the client cannot know, and sends it again
+        assert post("batch", body, **basic()).status_code == 200
+        assert RejectedEvent.objects.get().message_id == "m2"
+    body["batch"].append(track(messageId="m3"))
+    body["batch"].append(track(event=None, messageId="m4"))
+    post("batch", body, **basic())
+    assert RejectedEvent.objects.filter(message_id="m4").count() == 1
+    assert Event.objects.count() == 2
+
+
+@pytest.mark.usefixtures("source")
 def test_too_many_events_are_one_rejection():
     response = post("batch", {"batch": [{}] * 2501}, **basic())
     assert response.status_code == 200
