@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import count
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +16,10 @@ from campaigns.domain.settle import MAX_ATTEMPTS
 from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE
 
 RISKY: Final = 2  # attempts after which a mail is claimed alone
+RISKY_FIRST: Final = 7  # of that many claims one begins with such a mail
+BOTH_LANES: Final = (TRANSACTIONAL_LANE, MARKETING_LANE)
+
+_turns = count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +31,34 @@ class Claim:
     customer: int
 
 
-def claim(*, limit: int, idle: bool = True) -> list[Claim]:
-    """Claim up to `limit` mails that may be sent now, transactional ones first.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where to look for mails: a provider's, in these lanes, risky ones or others."""
 
-    A mail that failed twice already comes alone, and only to a process that is
-    `idle`, so that what is wrong with it harms no other.
+    provider: int
+    lanes: tuple[int, ...]
+    risky: bool = False
+
+
+def claim(*, limit: int, idle: bool = True) -> list[Claim]:
+    """Claim up to `limit` mails of one provider that may be sent now.
+
+    Transactional ones of any provider come first; else the providers take turns. A
+    mail that failed twice already comes alone, and only to a process that is `idle`,
+    so that what is wrong with it harms no other: after the others, but now and then
+    before them, since there may always be others.
     """
     providers, told = database.run_all([call("providers_enabled"), call("clock")])
     now = clock.now(told.rows[0][0])
-    for (provider,) in providers.rows:
-        for risky in (False, True) if idle else (False,):
-            claims = _claim_from(
-                provider, limit=1 if risky else limit, risky=risky, now=now
-            )
-            if claims:
-                return claims
+    turn = next(_turns)
+    first = turn % max(1, len(providers.rows))
+    in_turn = [p for (p,) in (*providers.rows[first:], *providers.rows[:first])]
+    usual = _usual(in_turn)
+    risky = [_Look(p, BOTH_LANES, risky=True) for p in in_turn] if idle else []
+    looks = [*usual, *risky] if turn % RISKY_FIRST else [*risky, *usual]
+    for look in looks:
+        if claims := _claim(look, limit=limit, now=now):
+            return claims
     return []
 
 
@@ -57,22 +75,28 @@ def give_back(claims: Sequence[Claim]) -> None:
     )
 
 
-def _claim_from(
-    provider: int, *, limit: int, risky: bool, now: datetime
-) -> list[Claim]:
+def _usual(providers: Sequence[int]) -> list[_Look]:
+    """Return where to look; each provider's own statement takes urgent mails first."""
+    urgent = [_Look(p, (TRANSACTIONAL_LANE,)) for p in providers[1:]]
+    return [*urgent, *(_Look(p, BOTH_LANES) for p in providers)]
+
+
+def _claim(look: _Look, *, limit: int, now: datetime) -> list[Claim]:
     marks = {
-        lane: mark_of("mails", provider, lane, risky)
-        for lane in (TRANSACTIONAL_LANE, MARKETING_LANE)
+        lane: mark_of("mails", look.provider, lane, look.risky) for lane in look.lanes
     }
+    # A lane that is to be left alone is looked at from a time on that is to come.
+    start = {lane: mark.start() for lane, mark in marks.items()}
+    nowhere = now + timedelta(seconds=1)
     rows = database.run(
         "claim_mails",
-        provider=provider,
+        provider=look.provider,
         now=now,
-        urgent_mark=marks[TRANSACTIONAL_LANE].start(),
-        mark=marks[MARKETING_LANE].start(),
-        low=RISKY if risky else 0,
-        high=MAX_ATTEMPTS - 1 if risky else RISKY - 1,
-        wanted=limit,
+        urgent_mark=start.get(TRANSACTIONAL_LANE, nowhere),
+        mark=start.get(MARKETING_LANE, nowhere),
+        low=RISKY if look.risky else 0,
+        high=MAX_ATTEMPTS - 1 if look.risky else RISKY - 1,
+        wanted=1 if look.risky else limit,
         lease_s=settings.LEASE_S,
     )
     for _, _, _, lane, not_before in rows:
