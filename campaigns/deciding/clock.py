@@ -22,11 +22,13 @@ class DatabaseClock:
 
     def now(self) -> datetime:
         """Return clock_timestamp(), which moves within a transaction."""
+        connection.ensure_connection()  # which may take long
+        asked = steady_s()
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
             (now,) = cursor.fetchone()
         assert isinstance(now, datetime)  # noqa: S101 - the column's type says so
-        _reckoning.note(now)
+        _reckoning.note(now, asked)
         return now
 
 
@@ -40,11 +42,13 @@ class Reckoning:
 
     An answer is some of its way old when it is read, so what is reckoned lies
     behind the truth by the shortest such delay of the last WINDOW_S to twice that,
-    and is never ahead of it unless the database's clock was put back. Races lose a
-    reading, no more.
+    and is never ahead of it unless the database's clock was put back. What took
+    longer than BELIEVED_S from the question on says nothing: this process may have
+    been stopped before it read it. Races lose a reading, no more.
     """
 
     WINDOW_S: Final = 1.0
+    BELIEVED_S: Final = 0.1
 
     def __init__(self, steady_s: Callable[[], float] = steady_s) -> None:
         """Know nothing yet; `steady_s` is a clock that nobody sets."""
@@ -53,9 +57,11 @@ class Reckoning:
         # steady one, as seen in the window before and in this one.
         self._seen = (float("-inf"), float("-inf"), float("-inf"))
 
-    def note(self, told: datetime) -> None:
-        """Take what the database's clock said just now."""
+    def note(self, told: datetime, asked: float) -> None:
+        """Take what the database's clock said just now; `asked` is the time before."""
         at = self._steady_s()
+        if at - asked > self.BELIEVED_S:
+            return
         ahead = told.timestamp() - at
         began, before, here = self._seen
         if at < began + self.WINDOW_S:
@@ -85,13 +91,17 @@ def now(told: datetime | None = None) -> datetime:
     with something else.
     """
     if told is not None and isinstance(_clock, DatabaseClock):
-        _reckoning.note(told)
         return told
     return _clock.now()
 
 
+def heard(told: datetime, *, asked: float) -> None:
+    """Note for `reckoned` what the database just said; `asked` is steady_s() before."""
+    _reckoning.note(told, asked)
+
+
 def reckoned() -> datetime | None:
-    """Return the time without asking anybody, None if nobody was asked lately.
+    """Return the time without asking anybody, None if nobody said it lately.
 
     For when something was received, which clients say no better; decisions ask.
     """

@@ -46,9 +46,11 @@ class Decision:
     ) -> None:
         """Lock the ruleset, shared unless it is to be changed; run the rest after it."""
         lock = rulesets.lock(exclusive=exclusive)
+        asked = clock.steady_s()
         _, opened, *self.first = database.run_all([lock, state, *first])
         (self.opening,) = opened.rows
         number, self.generation, self._told = self.opening[:3]
+        clock.heard(self._told, asked=asked)
         self.intake = Intake(rules=rulesets.at(number), new_id=new_id)
         self.before: dict[int, State] = {}
         self._writes: list[Call] = []
@@ -107,8 +109,10 @@ class Decision:
 
     def waiting(self, *calls: Call) -> list[Result]:
         """Run statements that may wait for locks; the time is read behind them."""
+        asked = clock.steady_s()
         *results, told = database.run_all([*calls, call("clock")])
         ((self._told,),) = told.rows
+        clock.heard(self._told, asked=asked)
         return results
 
     def load_mails(self, ids: Iterable[int]) -> dict[int, tuple[int, Mail]]:

@@ -43,8 +43,14 @@ def be_ready():
     """Know the keys and the time."""
     KEYS.forget()
     assert KEYS.find(KEY) is not None
+    know_the_time()
+
+
+def know_the_time():
+    """Ask the database until an answer is quick enough to be believed."""
     clock.now()
-    assert clock.reckoned() is not None
+    while clock.reckoned() is None:
+        clock.now()
 
 
 def environ_of(asked):
@@ -219,6 +225,7 @@ def test_a_time_that_nobody_knows_is_asked_by_django(monkeypatch):
     monkeypatch.setattr(clock, "_reckoning", clock.Reckoning())
     assert by_loop(ROWS["track"]) is None
     assert by_django(ROWS["track"]).status == 200
+    know_the_time()  # as Django's answer does, unless the machine is busy
     assert by_loop(ROWS["track"]).status == 200
 
 

@@ -26,9 +26,9 @@ class Times:
 
     def tell(self, delay_s):
         """Let the database say the time, which is read after `delay_s`."""
-        told = self.true
+        asked, told = self.steady, self.true
         self.steady += delay_s
-        self.reckoning.note(told)
+        self.reckoning.note(told, asked)
 
 
 def test_nothing_is_known_before_the_first_answer_and_long_after_the_last():
@@ -64,6 +64,17 @@ def test_a_slow_answer_does_not_spoil_what_a_quick_one_said():
     times.tell(0.001)
     times.tell(0.4)
     assert times.true - times.reckoning.now() <= timedelta(seconds=0.0011)
+
+
+def test_an_answer_that_was_read_late_says_nothing():
+    """The process was stopped before it read it, or waited for a lock beside it."""
+    times = Times()
+    times.tell(3)
+    assert times.reckoning.now() is None
+    times.tell(0.001)
+    times.steady += 1.5
+    times.tell(3)
+    assert times.reckoning.now() is None
 
 
 def test_a_clock_that_was_put_on_is_followed_at_once_and_one_put_back_soon():
