@@ -78,26 +78,31 @@ class Decision:
         people: Iterable[int],
         *,
         addresses: Callable[[str], bytes] | None = None,
+        hashes: Collection[bytes] = (),
         then: Sequence[Call] = (),
     ) -> list[Result]:
         """Lock and load these people; Restart if one was merged or is gone.
 
-        With `addresses`, which hashes an address, theirs are locked too. `then` are
-        run behind these locks, in the same round trip; their results are returned.
+        With `addresses`, which hashes an address, theirs are locked too; `hashes` are
+        of others that are. `then` are run behind these locks, in the same round trip;
+        their results are returned.
         """
         wanted = set(people) - set(self.before)
+        holds = [_hold(key) for key in sorted(set(hashes))]
         if not wanted:
-            return self.waiting(*then) if then else []
+            calls = [*holds, *then]
+            return self.waiting(*calls)[len(holds) :] if calls else []
         reads = load.read_states(wanted, now=clock.now(self._told))
         lock = load.lock_people(wanted)
         if addresses is None:
-            locked, *results = self.waiting(lock, *reads, *then)
+            locked, *results = self.waiting(lock, *holds, *reads, *then)
             found = _all_there(locked, wanted)
         else:
             found = _all_there(self.waiting(lock)[0], wanted)
-            keys = sorted({addresses(p.email) for p in found if p.email})
+            keys = sorted({*hashes, *(addresses(p.email) for p in found if p.email)})
             holds = [_hold(key) for key in keys]
-            results = self.waiting(*holds, *reads, *then)[len(holds) :]
+            results = self.waiting(*holds, *reads, *then)
+        del results[: len(holds)]
         loaded = load.states_of(found, results)
         self.before.update(loaded)
         self.states.update(loaded)

@@ -146,11 +146,8 @@ def _lock(
         if m.message is not None and m.proves and MESSAGE_MOVES[m.message.state]
     }
     owners = roots(open_ones.values())
-    decision.lock({*owners.values(), *refusing.people()})
-    for key in sorted(
-        {m.address_hash for m in matches if m.suppresses and m.address_hash}
-    ):
-        decision.lock_address(key)
+    keys = {m.address_hash for m in matches if m.suppresses and m.address_hash}
+    decision.lock({*owners.values(), *refusing.people()}, hashes=keys)
     if messages:
         decision.waiting(call("lock_messages", ids=sorted(messages)))
     moving = {mail: owners[c] for mail, c in open_ones.items() if c in owners}

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from campaigns.deciding import database, load
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.database import Call, DatabaseAway, call
 from campaigns.deciding.transaction import Decision, decide, owners_of
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.domain.people import Journey, Mail
@@ -19,7 +19,7 @@ from campaigns.domain.settle import (
     apply_settled,
     take_back,
 )
-from campaigns.domain.states import CAPPED, AttemptState, MessageState
+from campaigns.domain.states import AttemptState, MessageState
 from campaigns.metrics import counted
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def settle_all(answered: Sequence[Answered]) -> None:
             sent = decide(
                 lambda d: _settle_all(d, answered),
                 stage="settle",
-                first=lambda: [owners_of(a.customer for a in answered)],
+                first=lambda: _reads(answered),
             )
         except DatabaseAway:
             time.sleep(OUTAGE_PAUSE_S)
@@ -112,10 +112,24 @@ def _sent(mail: Mail, journey: Journey | None, *, now: datetime) -> _Sent:
     return _Sent(counted.lane_name(mail.lane), late, response)
 
 
+def _reads(answered: Sequence[Answered]) -> list[Call]:
+    """Ask whose the mails are, and the addresses of those that were refused.
+
+    The cap counts those no more: not while a gate counts their addresses' mails.
+    """
+    owners = owners_of(a.customer for a in answered)
+    refused = sorted({a.mail for a in answered if isinstance(a.answer, Refused)})
+    if not refused:
+        return [owners]
+    return [owners, call("messages_reported", ids=refused, provider_ids=[])]
+
+
 def _settle_all(decision: Decision, answered: Sequence[Answered]) -> list[_Sent]:
     owners: dict[int, int] = dict(decision.first[0].rows)
+    keys = {bytes(r[3]) for read in decision.first[1:] for r in read.rows if r[3]}
     mails = load.lock_mails(a.mail for a in answered)
-    (locked,) = decision.lock(owners.values(), then=[mails])
+    # Addresses before any mail, as whoever applies a webhook.
+    (locked,) = decision.lock(owners.values(), hashes=keys, then=[mails])
     found = decision.take_mails(locked)
     ended: list[_Ended] = []
     sent: list[_Sent] = []
@@ -135,9 +149,6 @@ def _settle_all(decision: Decision, answered: Sequence[Answered]) -> list[_Sent]
             before = decision.states[person].journeys.get(mail.journey or 0)
             sent.append(_sent(mail, before, now=decision.now))
         decision.states[person] = state
-        if mail.address_hash is not None and state.mails[mail.id].state not in CAPPED:
-            # The cap counts it no more: not while a gate counts this address's mails.
-            decision.lock_address(mail.address_hash)
         ended.append(_Ended(each.token, attempt, each.answer))
         providers.setdefault(mail.provider, []).append(each.answer)
         decision.note("settle", {"mail": mail.id, "answer": describe(each.answer)})

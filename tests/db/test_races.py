@@ -5,9 +5,11 @@ from functools import partial
 
 import pytest
 from django.db import connection
+from django.db.transaction import atomic
 
 from campaigns.deciding import database, transaction
 from campaigns.deciding.addresses import address_hash
+from campaigns.deciding.database import call
 from campaigns.deciding.suppressing import suppress, unsubscribe
 from campaigns.domain.answers import Accepted, Ambiguous, Refusal, Refused
 from campaigns.domain.events import EventType
@@ -30,7 +32,7 @@ from campaigns.sending import settle as settling
 from campaigns.sending.claim import claim
 from campaigns.sending.gate import begin
 from campaigns.sending.prepare import prepare
-from campaigns.sending.settle import rescue, settle
+from campaigns.sending.settle import Answered, rescue, settle, settle_all
 from tests.db.actors import Actor, Stop, at_once, waits_for
 from tests.db.world import World, lasts
 from tests.keel.live import empty_database
@@ -229,6 +231,52 @@ def test_what_the_cap_no_longer_counts_is_settled_after_the_gate_that_counted_it
         ("failed", "invalid"): 1,
         ("skipped", "frequency_cap"): 1,
     }
+
+
+def test_who_settles_refusals_takes_addresses_sorted_and_before_any_mail(world):
+    """As whoever applies a webhook does, who would else wait the other way round."""
+    world.rule("news", "Viewed")
+    users = ("ann", "bob", "cyd", "dan")
+    for user in users:
+        world.known(user)
+        world.does(user, "Viewed")
+    advance_due()
+    claims = claim(limit=8)
+    begun = begin(claims, prepare(claims))
+    answer = Refused(Refusal.INVALID, "no", 400)
+    keys = sorted(address_hash(f"{user}@example.com") for user in users)
+    held = Stop("holder")
+
+    def number_of(key):
+        return int.from_bytes(key[:8], "big", signed=True)
+
+    def hold(key):
+        with atomic(), connection.cursor() as cursor:
+            database.run_all([call("lock_address", key=number_of(key))])
+            held.before(lambda: None)()
+            cursor.execute("SELECT 1 FROM campaigns_message FOR UPDATE NOWAIT")
+
+    def rest(keys):
+        """Have these addresses, which nobody holds."""
+        with atomic(), connection.cursor() as cursor:
+            for key in keys:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number_of(key)])
+                assert cursor.fetchone() == (True,)
+
+    holder = Actor("holder", partial(hold, keys[1])).begin()
+    held.reached()
+    settler = Actor(
+        "settler",
+        lambda: settle_all(
+            [Answered(b.customer, b.mail, b.token, answer) for b in begun]
+        ),
+    ).begin()
+    waits_for(settler, holder)
+    rest(keys[2:])
+    held.go()
+    holder.result()
+    settler.result()
+    assert set(Message.objects.values_list("state", flat=True)) == {"failed"}
 
 
 # --- A change of rules against an event (invariant 6) --------------------------
