@@ -21,6 +21,9 @@ IDLE_TRANSACTION: Final = "120s"
 
 CLIENT: Final[Mapping[str, object]] = {
     "connect_timeout": 5,
+    # Else psycopg keeps the latest 100 texts of each connection, to see which come
+    # again; the ORM binds on the client, so each holds its values: whole webhooks.
+    "prepare_threshold": None,
     "keepalives_idle": QUIET_S,
     "keepalives_interval": ASK_S,
     "keepalives_count": ASKS,
@@ -42,9 +45,6 @@ def straight(process: str) -> dict[str, object]:
     return {
         **CLIENT,
         "application_name": process,
-        # Hot statements go through libpq and are prepared there
-        # (campaigns.deciding.database); the ORM keeps binding on the client.
-        "prepare_threshold": 5,
         "options": " ".join(f"-c {name}={value}" for name, value in SERVER.items()),
     }
 
@@ -55,4 +55,4 @@ def pooled(process: str) -> dict[str, object]:
     Nothing may be kept in a session, so nothing is prepared by name, and a session's
     settings are the pooler's own to give (ops/pgbouncer). Transactions bring theirs.
     """
-    return {**CLIENT, "application_name": process, "prepare_threshold": None}
+    return {**CLIENT, "application_name": process}

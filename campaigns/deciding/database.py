@@ -149,6 +149,9 @@ class _Session:
 
     def __init__(self, raw: "psycopg.Connection[Row]") -> None:
         self.is_known = False  # whether those who greet it had nothing against it
+        # Whether a pooler may swap the server after each transaction: then nothing
+        # was set for the session (emailtriggers.connecting).
+        self.is_pooled = not raw.pgconn.options
         self._raw = raw
         self._prepared: set[bytes] = set()
         self._started: list[_Sent] = []
@@ -156,11 +159,6 @@ class _Session:
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
         self._transformer = Transformer(cursor)
-
-    @property
-    def is_pooled(self) -> bool:
-        """Return whether a pooler may swap the server after each transaction."""
-        return self._raw.prepare_threshold is None
 
     def greetings(self) -> list[Call]:
         """Return the statements that are asked before any other."""

@@ -109,7 +109,8 @@ def test_behind_a_pooler_it_is_noticed_on_a_connection_that_was_well(
     world, monkeypatch
 ):
     """A pooler leads a kept connection to whatever took the server's place."""
-    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
+    connection.ensure_connection()
+    monkeypatch.setattr(database._session(), "is_pooled", True)
     world.known("ann")
     IngestState.objects.update(incarnation=OTHER)
     with pytest.raises(DatabaseAway, match="after_restore"):

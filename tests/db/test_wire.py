@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from campaigns.deciding import database, wire
 from campaigns.deciding.database import BrokenInvariant, call, meanwhile, run, run_all
 from campaigns.deciding.transaction import decide
-from campaigns.models import Topic
+from campaigns.models import Topic, WebhookEndpoint
 from emailtriggers import connecting
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,18 +223,6 @@ def test_statements_that_a_pooler_forgot_are_prepared_anew():
     assert run("double", value=2) == [(6,)]
 
 
-def test_without_prepared_statements_everything_works_too(monkeypatch):
-    connection.ensure_connection()
-    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
-    assert run("double", value=2) == [(6,)]
-    assert run("many_text", value=["a", None]) == [("a",), (None,)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^et_'"
-        )
-        assert cursor.fetchone() == (0,)
-
-
 PLANS = ("plan_cache_mode", "enable_seqscan", "enable_hashjoin", "jit")
 
 
@@ -251,6 +239,28 @@ def pooled(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
     connection.close()
     yield
+    connection.close()
+
+
+def test_without_prepared_statements_everything_works_too(pooled):
+    assert run("double", value=2) == [(6,)]
+    assert run("many_text", value=["a", None]) == [("a",), (None,)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^et_'"
+        )
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("options", [connecting.straight, connecting.pooled])
+def test_no_connection_remembers_what_the_orm_wrote(options, monkeypatch):
+    """A webhook of a megabyte is in the text of its INSERT."""
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options("tests"))
+    connection.close()
+    WebhookEndpoint.objects.filter(slug="x" * 100_000).exists()
+    kept = connection.connection._prepared
+    assert not kept._counts
+    assert not kept._names
     connection.close()
 
 
