@@ -49,6 +49,10 @@ MAY_LEAVE: Final = ("queued", "claimed", "sending")
 Batch = Sequence[tuple[int, int]]
 
 
+class EndsTooEarly(Exception):
+    """The former database cannot have stopped before its own data end."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What was done: `since` is when the backup was made, as far as it shows."""
@@ -63,12 +67,15 @@ def put_in_order(*, until: datetime) -> Outcome:
     """Make `unknown` whatever may have left by `until`; then let work begin.
 
     Ids and numbers that were given away after the backup are left out. Safe to run
-    again after a crash.
+    again after a crash. Raises EndsTooEarly before anything is written.
     """
     with incarnation.allowed():
         found = incarnation.read()
+        since = _backup()
+        if until < since:
+            raise EndsTooEarly(since)
         incarnation.note(incarnation.STOPPED, instead_of=found.noted)
-        done = Outcome(_backup_of(until), until)
+        done = Outcome(since, until)
         _skip_numbers()
         worked = True
         while worked:
@@ -80,7 +87,7 @@ def put_in_order(*, until: datetime) -> Outcome:
     return done
 
 
-def _backup_of(until: datetime) -> datetime:
+def _backup() -> datetime:
     """Return the last time that the data speak of: the backup is no older."""
     known: list[datetime | None] = [
         ClusterBeat.objects.aggregate(at=Max("sent_at"))["at"],
@@ -88,7 +95,7 @@ def _backup_of(until: datetime) -> datetime:
         Event.objects.aggregate(at=Max("received_at"))["at"],
         IngestState.objects.get(pk=1).rotated_at,
     ]
-    return min(max(at for at in known if at is not None), until)
+    return max(at for at in known if at is not None)
 
 
 def _skip_numbers() -> None:

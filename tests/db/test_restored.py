@@ -170,6 +170,7 @@ def test_without_a_restore_the_command_does_nothing_unless_forced(world):
     world.rule("welcome", "Signed Up")
     world.known("ann")
     world.does("ann", "Signed Up")
+    IngestState.objects.update(rotated_at=MONDAY)  # else the real time of migrating
     tasks.incarnation.confirm()
     assert "nothing was done" in after_restore()
     assert "1 mails may have left" in after_restore("--force")
@@ -199,6 +200,31 @@ def test_a_time_that_cannot_be_meant_is_refused(world, until, words):
         after_restore("--until", until)
     assert noted() == OTHER
     IngestState.objects.update(incarnation="")
+
+
+def test_an_end_before_the_data_end_is_refused_and_nothing_is_written(world):
+    """A mistaken offset would leave what was sent in between free to leave twice."""
+    world.rule("welcome", "Signed Up")
+    world.known("ann")
+    world.does("ann", "Signed Up")  # 09:00
+    world.clock.time = at("10:00")
+    restored()
+    with pytest.raises(CommandError, match=r"the data go on to .*Check the offset"):
+        after_restore("--until", at("08:30").isoformat())
+    assert noted() == OTHER
+    assert world.mails() == []
+    assert "1 mails may have left" in after_restore("--until", at("09:30").isoformat())
+    assert world.mails() == [("welcome", 0, 0, "unknown", "restored")]
+
+
+def test_a_clock_that_is_behind_the_data_is_told_when_no_end_is_given(world):
+    world.known("ann")
+    world.does("ann", "Signed Up")
+    world.clock.time = at("08:00")
+    restored()
+    with pytest.raises(CommandError, match=r"server.s clock says .*Set that clock"):
+        after_restore()
+    assert noted() == OTHER
 
 
 def test_what_waits_in_paused_rules_stays_and_is_named(world):

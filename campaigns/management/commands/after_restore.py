@@ -59,9 +59,12 @@ class Command(BaseCommand):
             raise CommandError("--until needs its offset, such as +00:00 at its end.")
         if isinstance(until, datetime) and until > now:
             raise CommandError(f"--until is in the future; it is {now:%F %T} UTC.")
-        done = after_restore.put_in_order(
-            until=until if isinstance(until, datetime) else now
-        )
+        given = until if isinstance(until, datetime) else None
+        try:
+            done = after_restore.put_in_order(until=given or now)
+        except after_restore.EndsTooEarly as early:
+            (since,) = early.args
+            raise CommandError(_contradiction(given, now, since)) from None
         self.stdout.write(
             f"The backup is of {done.since:%F %T} UTC. {done.mails} mails may have left "
             f"between then and {done.until:%F %T}, and are `unknown` now: they leave "
@@ -72,3 +75,16 @@ class Command(BaseCommand):
                 f"Paused: {', '.join(done.paused)}. If one of these was resumed since "
                 "the backup, look at what waits in it before you resume it again."
             )
+
+
+def _contradiction(until: datetime | None, now: datetime, since: datetime) -> str:
+    """Return why no mail can be told: the times as --until takes them."""
+    if until is None:
+        return (
+            f"The server's clock says {now.isoformat()}, but the data go on to "
+            f"{since.isoformat()}. Set that clock right, or give --until."
+        )
+    return (
+        f"--until is {until.isoformat()}, but the data go on to {since.isoformat()}: "
+        "the former database cannot have stopped before its backup. Check the offset."
+    )
