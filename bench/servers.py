@@ -24,6 +24,7 @@ START_S: Final = 60.0
 STOP_S: Final = 20.0
 LOOK_S: Final = 0.05
 LATE_S: Final = 120.0
+NOBODY: Final = "http://127.0.0.1:9"  # gets mails where a scenario names no sink
 
 
 @contextmanager
@@ -98,7 +99,12 @@ def _served(
     command: Sequence[str], place: Place, environment: Mapping[str, str]
 ) -> Iterator[tuple[int, int]]:
     port = int(environment.get("PORT") or free_port())
-    given = {**environment, "PORT": str(port), "DATABASE_URL": place.url}
+    given = {
+        "SENDGRID_HOST": NOBODY,
+        **environment,
+        "PORT": str(port),
+        "DATABASE_URL": place.url,
+    }
     log = settings.VAR_DIR / f"web-{place.name}-{port}.log"
     with running(command, given, log=log) as process:
         wait_for(lambda: _answers(port), process, log)
@@ -115,7 +121,12 @@ def _served(
 def cluster(place: Place, name: str, **environment: str) -> Iterator[int]:
     """Run one of the product's clusters on a place; give its supervisor's pid."""
     folder = settings.VAR_DIR / f"cluster-{place.name}"
-    given = {"DATABASE_URL": place.url, "VAR_DIR": str(folder), **environment}
+    given = {
+        "DATABASE_URL": place.url,
+        "VAR_DIR": str(folder),
+        "SENDGRID_HOST": NOBODY,
+        **environment,
+    }
     log = settings.VAR_DIR / f"cluster-{place.name}.log"
     with running(["manage.py", "cluster", name], given, log=log) as process:
         yield process.pid

@@ -83,6 +83,8 @@ def _child(name: str, command: Sequence[str]) -> Child:
             MARK: str(settings.VAR_DIR),
             "PROCESS_NAME": name,
             "LOG_FORMAT": settings.LOG_FORMAT,
+            # Be it the simulator's: with DATABASE_URL clusters want it said.
+            "SENDGRID_HOST": settings.SENDGRID_HOST,
         },
         folder=Path(settings.BASE_DIR),
     )

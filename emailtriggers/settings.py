@@ -103,6 +103,9 @@ SENDGRID_HOST = base_url(
     "SENDGRID_HOST",
     f"http://127.0.0.1:{INBOX_PORT}" if SIMULATED else "https://api.sendgrid.com",
 )
+# With a database of its own, an installation that forgot its key must not find out
+# by mails that went to nobody: campaigns.journeys.demo_data.
+PROVIDER_NAMED = EMBEDDED or not SIMULATED or bool(env.str("SENDGRID_HOST", default=""))
 if not SIMULATED and not HTTPS:
     raise ImproperlyConfigured(
         f"PUBLIC_URL is {PUBLIC_URL!r}; with a SENDGRID_API_KEY it must be https, for "

@@ -119,7 +119,10 @@ WORDS: Final[Mapping[str, Words]] = {
         WEB,
     ),
     "SENDGRID_API_KEY": Words(
-        "without it the simulator is used", "clusters, `make run`", "none"
+        "without it `make run` uses the simulator; with `DATABASE_URL`, web and "
+        "clusters do not start without it, unless `SENDGRID_HOST` is set",
+        "web, clusters, `make run`",
+        "none",
     ),
     "SENDGRID_HOST": Words(
         "another address of the API", CLUSTERS, "SendGrid, or the simulator", "no path"

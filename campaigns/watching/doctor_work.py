@@ -39,9 +39,10 @@ MAILBOXES: Final = frozenset(
 def provider_key() -> Iterator[Finding]:
     """Ask the provider what our key may do; sends nothing."""
     if settings.SIMULATED:
-        yield warning(
+        level = warning if settings.EMBEDDED else error
+        yield level(
             "provider key",
-            "There is none: the simulator stands in, and no real mail leaves.",
+            "There is none: no real mail leaves, but to a simulator.",
             "Set SENDGRID_API_KEY to send.",
         )
         return

@@ -26,6 +26,7 @@ def provider(settings):
 def demo(settings, provider):
     """A demo in which one mail left, one is queued, and one journey waits."""
     settings.SIMULATED = True
+    demo_data.begin()
     seed(write_key="demo-key", live=True)
     happened("ada", "Signed Up")
     tasks.drain_mail()
@@ -84,6 +85,37 @@ def test_data_that_never_saw_the_simulator_are_left_alone(settings, provider):
     tasks.drain_mail()
     assert statuses() == {"active"}
     assert len(provider.messages()) == 1
+
+
+def test_a_host_that_forgot_its_key_does_not_make_real_data_a_demo(settings, provider):
+    """Else the hosts that have it would pause every rule of production."""
+    go_real(settings)
+    seed(write_key="real-key", live=True)
+    tasks.drain_mail()
+    settings.SIMULATED = True
+    tasks.drain_mail()
+    assert not IngestState.objects.get(pk=1).from_demo
+    go_real(settings)
+    tasks.drain_mail()
+    assert statuses() == {"active"}
+
+
+def test_no_demo_is_begun_on_data_whose_mails_left_with_a_real_key(settings, provider):
+    """The simulator would take what is planned for people."""
+    go_real(settings)
+    seed(write_key="real-key", live=True)
+    happened("ada", "Signed Up")
+    tasks.drain_mail()
+    assert len(provider.messages()) == 1
+    settings.SIMULATED = True
+    with pytest.raises(demo_data.KeyMissing, match="SENDGRID_API_KEY"):
+        demo_data.begin()
+    assert not IngestState.objects.get(pk=1).from_demo
+
+
+def test_a_demo_may_be_begun_again_after_its_mails_left(demo):
+    demo_data.begin()
+    assert IngestState.objects.get(pk=1).from_demo
 
 
 def test_a_crash_between_the_pauses_leaves_the_rest_to_the_next(

@@ -230,8 +230,12 @@ def simulator():
     made.stop()
 
 
-def test_without_a_key_it_says_that_no_real_mail_leaves():
-    assert levels(doctor_work.provider_key) == [(WARNING, "provider key")]
+@pytest.mark.parametrize(
+    ("embedded", "level"), [(True, WARNING), (False, ERROR)], ids=["demo", "production"]
+)
+def test_without_a_key_it_says_that_no_real_mail_leaves(settings, embedded, level):
+    settings.EMBEDDED = embedded
+    assert levels(doctor_work.provider_key) == [(level, "provider key")]
 
 
 def test_a_key_that_works_is_asked_without_sending(live, simulator):

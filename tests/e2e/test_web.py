@@ -41,6 +41,7 @@ class Site:
         environment = {
             "DATABASE_URL": database_url,
             "SECRET_KEY": "s" * 64,
+            "SENDGRID_HOST": "http://127.0.0.1:9",  # nobody is there
             "VAR_DIR": str(folder),
             "PORT": str(self.port),
             "WEB_WORKERS": "1",

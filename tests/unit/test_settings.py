@@ -169,6 +169,38 @@ def test_a_missing_package_is_one_sentence_that_says_what_to_do():
     assert "make run" in sentence
 
 
+def manage(*command, tmp_path, **environment):
+    """Return (exit code, stderr) of a management command that should not start."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "VAR_DIR": str(tmp_path / "var"),
+            # No address of this machine: whatever starts all the same ends at once.
+            "BIND": "203.0.113.1",
+            "METRICS_PORT": "9",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", ["web", "cluster"])
+def test_with_a_database_of_ones_own_the_providers_key_is_asked_for(command, tmp_path):
+    """A host without it would hand its share of all mails to nobody."""
+    away = {**GOOD, "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/mail"}
+    code, said = manage(command, tmp_path=tmp_path, **away)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "SENDGRID_API_KEY is not set" in said
+    simulated = {**away, "SENDGRID_HOST": "http://127.0.0.1:9"}
+    assert "SENDGRID_API_KEY" not in manage(command, tmp_path=tmp_path, **simulated)[1]
+
+
 # --- secrets from files -------------------------------------------------------
 
 HUSH = "never-to-be-printed-" + "s" * 44

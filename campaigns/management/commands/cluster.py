@@ -11,6 +11,7 @@ from django.db import ProgrammingError
 from campaigns.deciding import incarnation, server_version
 from campaigns.deciding.address_key import AddressKeyChanged, confirm
 from campaigns.deciding.outage import AWAY, distrust_connection
+from campaigns.journeys import demo_data
 from campaigns.management.locks import AlreadyRunning, hold
 from campaigns.management.supervisor import Supervisor
 from campaigns.watching import server
@@ -80,7 +81,7 @@ def _serve_metrics() -> None:
 
 
 def _check_database() -> None:
-    """Refuse a wrong key or an old server. A database that is away is waited for."""
+    """Refuse a wrong key, none, or an old server. A database that is away is waited for."""
     try:
         server_version.confirm()
         incarnation.confirm()
@@ -89,3 +90,7 @@ def _check_database() -> None:
         raise CommandError(str(refused)) from None
     except (*AWAY, ProgrammingError):
         distrust_connection()  # each task looks again before it works
+    try:
+        demo_data.confirm_key()
+    except demo_data.KeyMissing as missing:
+        raise CommandError(str(missing)) from None

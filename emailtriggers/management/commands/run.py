@@ -33,6 +33,7 @@ REFUSED: Final = (
     PostgresBroken,
     server_version.ServerTooOld,
     AddressKeyChanged,
+    demo_data.KeyMissing,
     incarnation.Restored,
 )
 READY_S: Final = 30.0
@@ -90,6 +91,8 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
         incarnation.confirm()
         confirm()
+        if settings.SIMULATED:
+            demo_data.begin()
         paused = demo_data.confirm()
         for name in settings.CLUSTERS:
             # The web server may be asked before the clusters' supervisor is there.

@@ -4,8 +4,9 @@ import os
 from typing import Final, NoReturn
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from campaigns.journeys.demo_data import KeyMissing, confirm_key
 from emailtriggers.serving import command
 
 # What a stalled body may take, and the answer to it.
@@ -19,6 +20,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **_options: object) -> NoReturn:
         """Replace this process by the server."""
+        try:
+            confirm_key()
+        except KeyMissing as missing:
+            raise CommandError(str(missing)) from None
         words = command(kill_after_s=settings.WEB_BODY_S + MARGIN_S)
         os.environ.setdefault("PROCESS_NAME", "web")
         os.execv(words[0], words)  # noqa: S606 - our own command, without a shell
