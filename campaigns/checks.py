@@ -17,13 +17,13 @@ BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
 def check_postgresql(
     *, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """Refuse a PostgreSQL that lacks what the constraints are written in."""
+    """Refuse a PostgreSQL that is too old, or a database that is not UTF8."""
     if not databases or "default" not in databases:
         return []
     try:
         server_version.confirm()
-    except server_version.ServerTooOld as old:
-        return [Error(str(old), id="campaigns.E001")]
+    except server_version.ServerUnfit as unfit:
+        return [Error(str(unfit), id="campaigns.E001")]
     return []
 
 

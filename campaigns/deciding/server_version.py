@@ -1,7 +1,8 @@
-"""The oldest PostgreSQL that this product works on, and a clear word on older ones.
+"""What this product asks of a database server, and a clear word where it lacks.
 
 Django itself goes on with PostgreSQL 14, leaves out the constraints that it cannot
-write there, and every statement that relies on them fails later.
+write there, and every statement that relies on them fails later. So it does with a
+database of another encoding, which refuses the first name that it cannot write.
 """
 
 from typing import Final
@@ -9,9 +10,14 @@ from typing import Final
 from django.db import NotSupportedError, connection
 
 OLDEST: Final = 15
+ENCODING: Final = "UTF8"
 
 
-class ServerTooOld(Exception):
+class ServerUnfit(Exception):
+    """The product cannot work on this database."""
+
+
+class ServerTooOld(ServerUnfit):
     """The database server lacks what the constraints are written in."""
 
     def __init__(self, major: int) -> None:
@@ -22,8 +28,20 @@ class ServerTooOld(Exception):
         )
 
 
+class WrongEncoding(ServerUnfit):
+    """The database cannot store all that events may hold."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(
+            f"The database's encoding is {encoding}; it must be {ENCODING}, or events "
+            "with other letters are refused for ever. Make another: createdb "
+            f"--encoding={ENCODING} --template=template0 --owner=emailtriggers "
+            "emailtriggers"
+        )
+
+
 def confirm() -> None:
-    """Return if the server is new enough. Raises ServerTooOld, or a database error."""
+    """Return if the database is fit. Raises ServerUnfit, or a database error."""
     try:
         connection.ensure_connection()
     except NotSupportedError:  # older than what Django itself goes on with
@@ -33,3 +51,7 @@ def confirm() -> None:
     if major < OLDEST:
         connection.close()
         raise ServerTooOld(major)
+    encoding = connection.connection.info.parameter_status("server_encoding")
+    if encoding not in {None, ENCODING}:
+        connection.close()
+        raise WrongEncoding(encoding)

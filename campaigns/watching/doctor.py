@@ -48,8 +48,9 @@ def look() -> Iterator[Finding]:
     try:
         server_version.confirm()
         major = connection.connection.info.server_version // 10_000
-    except server_version.ServerTooOld as old:
-        yield error("database", str(old), "Use a newer one.")
+    except server_version.ServerUnfit as unfit:
+        says, _, mend = str(unfit).partition(". ")
+        yield error("database", f"{says}.", mend)
         return
     except (DatabaseError, InterfaceError) as away:
         logger.info("the database does not answer: %s", away)

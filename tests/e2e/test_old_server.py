@@ -1,4 +1,4 @@
-"""A PostgreSQL that is too old is refused at the start, in one clear sentence."""
+"""A PostgreSQL that is too old, or not UTF8, is refused at the start in one sentence."""
 
 import re
 import socket
@@ -9,7 +9,7 @@ import threading
 from urllib.parse import quote
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from tests.e2e.product import ROOT, Product
 
@@ -46,18 +46,27 @@ class OldServer(socketserver.BaseRequestHandler):
             pass  # the other side has left
 
 
+def url_of(name, *, address=None):
+    """Return the DATABASE_URL of a database of the tests' server."""
+    at = connections["default"].settings_dict
+    login = quote(at["USER"], safe="")
+    if at["PASSWORD"]:
+        login += ":" + quote(at["PASSWORD"], safe="")
+    if address is None:
+        address = quote(at["HOST"] or "localhost", safe="")
+        address += f":{at['PORT']}" if at["PORT"] else ""
+    return f"postgresql://{login}@{address}/{name}"
+
+
 @pytest.fixture(params=["13", "14"])
 def old_product(request, tmp_path, transactional_db):
     handler = type("Handler", (OldServer,), {"major": request.param.encode()})
     server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()
-    at = connections["default"].settings_dict
-    login = quote(at["USER"], safe="")
-    if at["PASSWORD"]:
-        login += ":" + quote(at["PASSWORD"], safe="")
-    where = f"{login}@127.0.0.1:{server.server_address[1]}/{at['NAME']}"
-    url = f"postgresql://{where}?sslmode=disable"
+    name = connections["default"].settings_dict["NAME"]
+    url = url_of(name, address=f"127.0.0.1:{server.server_address[1]}")
+    url += "?sslmode=disable"
     yield Product(tmp_path, DATABASE_URL=url, SECRET_KEY="k" * 60)
     server.shutdown()
     thread.join()
@@ -98,4 +107,32 @@ def test_a_release_does_not_migrate_an_old_server(old_product, words):
     code, said = words_of(old_product, *words)
     assert code == 1
     assert "(campaigns.E001) The database is PostgreSQL 14, which is too old" in said
+    assert "Traceback" not in said
+
+
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+def not_unicode(request, tmp_path, transactional_db):
+    """An installation whose database has another encoding, as old clusters give one."""
+    name = f"{connection.settings_dict['NAME']}_{request.param.lower()}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 "
+            f"ENCODING '{request.param}' LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    yield Product(tmp_path, DATABASE_URL=url_of(name), SECRET_KEY="k" * 60)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize("command", ["migrate", "run", "doctor"])
+def test_a_database_that_is_not_utf8_is_refused_with_what_makes_another(
+    not_unicode, request, command
+):
+    """Else events with any other letter are refused for ever, or answered 503."""
+    encoding = request.node.callspec.params["not_unicode"]
+    done = not_unicode.manage(command)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"The database's encoding is {encoding}; it must be UTF8" in said
+    assert "createdb --encoding=UTF8 --template=template0" in said
     assert "Traceback" not in said

@@ -19,7 +19,7 @@ from campaigns.watching import server
 REFUSED: Final = (
     AddressKeyChanged,
     incarnation.Restored,
-    server_version.ServerTooOld,
+    server_version.ServerUnfit,
 )
 
 

@@ -31,7 +31,7 @@ from emailtriggers.postgres import PostgresBroken
 REFUSED: Final = (
     running.PortTaken,
     PostgresBroken,
-    server_version.ServerTooOld,
+    server_version.ServerUnfit,
     AddressKeyChanged,
     demo_data.KeyMissing,
     incarnation.Restored,
