@@ -1,8 +1,9 @@
 """An index over the few messages of which nobody knows whether they left."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.models import Q
+
+from campaigns.migrations._operations import AddIndexAfresh
 
 
 class Migration(migrations.Migration):
@@ -12,7 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [("campaigns", "0007_restarts")]
 
     operations = [
-        AddIndexConcurrently(
+        AddIndexAfresh(
             model_name="message",
             index=models.Index(
                 condition=Q(state="unknown"),

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 FOLDER = Path(__file__).parents[2] / "campaigns" / "migrations"
@@ -13,13 +14,13 @@ BEGINS = 6  # the promise holds for those after this one
 NAMES = sorted(p.stem for p in FOLDER.glob("[0-9]*.py"))
 PROMISED = [name for name in NAMES if int(name[:4]) > BEGINS]
 HARMLESS_SQL = re.compile(
-    r"\s*CREATE (FUNCTION|TABLE|SEQUENCE|INDEX CONCURRENTLY)\b"
+    r"\s*CREATE (FUNCTION|TABLE|SEQUENCE)\b"
     r"|ALTER TABLE \w+ SET \(fillfactor = \d+\)$"  # of pages to come; locks nobody out
     r"|\s*INSERT INTO campaigns_refusal\b"  # which only the new release reads
 )
 HARMLESS = (
     "CreateModel",
-    "AddIndexConcurrently",
+    "AddIndexAfresh",  # and not Django's: what is cut off has to be run again
     "RemoveIndexConcurrently",
     "AddConstraintNotValid",
     "ValidateConstraint",
@@ -72,6 +73,8 @@ def test_the_migrations_make_one_line():
         migrations.RenameField("message", "reason", "why"),
         migrations.AlterField("message", "reason", models.TextField()),
         migrations.AddIndex("message", models.Index(fields=["state"], name="x")),
+        AddIndexConcurrently("message", models.Index(fields=["state"], name="x")),
+        migrations.RunSQL("CREATE INDEX CONCURRENTLY x ON campaigns_message (state)"),
         migrations.RunSQL("ALTER TABLE campaigns_message DROP COLUMN reason"),
         migrations.DeleteModel("message"),
     ],
