@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import environ
@@ -13,6 +13,27 @@ from django.core.exceptions import ImproperlyConfigured
 
 SHORTEST_SECRET: Final = 50
 LARGEST_SECRET_BYTES: Final = 64 * 2**10
+
+
+class Literally(environ.Env):  # type: ignore[misc]  # environ has no types
+    """Values as they are.
+
+    environ takes one that begins with $ for the name of another variable, which is
+    mostly not set: a secret of that look would silently count as none.
+    """
+
+    def get_value(
+        self,
+        var: str,
+        cast: Any = None,
+        default: Any = environ.Env.NOTSET,
+        parse_default: bool = False,  # noqa: FBT001, FBT002 - as environ has it
+    ) -> Any:
+        """Return the variable's value, or the default."""
+        given = self.ENVIRON.get(var, "")
+        if given.startswith("$"):
+            return self.parse_value(given, cast)
+        return super().get_value(var, cast, default, parse_default)
 
 
 def bounded(value: int, *, name: str, low: int, high: int) -> int:

@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from jinja2 import StrictUndefined
 
 from emailtriggers import __version__, caching, connecting, embedded, logs, theme
 from emailtriggers.bounded import (
+    Literally,
     base_url,
     boolean,
     choice,
@@ -30,7 +30,7 @@ from emailtriggers.bounded import (
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Literally()
 if (BASE_DIR / ".env").exists():
     env.read_env(BASE_DIR / ".env")
 # Each of these may be in a file instead, named by the variable with _FILE at its end.

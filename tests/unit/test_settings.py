@@ -150,6 +150,25 @@ def test_a_socket_folder_in_the_database_url_is_decoded(tmp_path):
     assert found == "'/var/run/postgresql'"
 
 
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("SECRET_KEY", "SECRET_KEY"),
+        ("METRICS_TOKEN", "METRICS_TOKEN"),
+        ("ADDRESS_HASH_KEY", "ADDRESS_HASH_KEYS[0]"),
+        ("UNSUBSCRIBE_KEYS", "UNSUBSCRIBE_KEYS[0]"),
+        ("SECRET_KEY_FALLBACKS", "SECRET_KEY_FALLBACKS[0]"),
+        ("SENDGRID_API_KEY", "SENDGRID_API_KEY"),
+    ],
+)
+def test_a_secret_that_begins_with_a_dollar_is_taken_as_it_is(name, setting, tmp_path):
+    """environ would look for a variable of that name, and silently find none."""
+    secret = "$" + "k" * 64
+    base = {**GOOD, "PUBLIC_URL": "https://mail.example.com"}
+    _, found, said = read(setting, tmp_path, **{**base, name: secret})
+    assert found == repr(secret), said
+
+
 def test_the_plain_admin_needs_no_theme(tmp_path):
     _, found, _ = read("INSTALLED_APPS", tmp_path, ADMIN_THEME="plain")
     assert "unfold" not in found
