@@ -159,6 +159,17 @@ def secret(
     return value
 
 
+def token(env: environ.Env, name: str) -> str:
+    """Read what goes into a header of HTTP; "" if unset. Line ends around it go."""
+    value = str(env.str(name, default="")).strip("\r\n")
+    if not all("!" <= character <= "~" for character in value):
+        raise ImproperlyConfigured(
+            f"{name} holds blanks, or characters beyond ASCII; a key has none. Was it "
+            "copied with something around it?"
+        )
+    return value
+
+
 def networks(
     env: environ.Env, name: str
 ) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:

@@ -26,6 +26,7 @@ from emailtriggers.bounded import (
     keys,
     networks,
     secret,
+    token,
     with_files,
 )
 
@@ -96,7 +97,7 @@ UNSUBSCRIBE_KEYS = keys(env, "UNSUBSCRIBE_KEYS") or tuple(
 )
 
 # --- The provider -----------------------------------------------------------
-SENDGRID_API_KEY = env.str("SENDGRID_API_KEY", default="")
+SENDGRID_API_KEY = token(env, "SENDGRID_API_KEY")
 SIMULATED = not SENDGRID_API_KEY
 SENDGRID_HOST = base_url(
     env,

@@ -169,6 +169,27 @@ def test_a_secret_that_begins_with_a_dollar_is_taken_as_it_is(name, setting, tmp
     assert found == repr(secret), said
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["line", "windows"])
+def test_a_providers_key_may_end_in_a_line_end(end, tmp_path):
+    """A secret of Kubernetes made with echo has one."""
+    live = {**GOOD, "PUBLIC_URL": "https://m.example.com"}
+    found = read("SENDGRID_API_KEY", tmp_path, **live, SENDGRID_API_KEY=f"SG.x{end}")
+    assert found[1] == "'SG.x'", found[2]
+
+
+@pytest.mark.parametrize(
+    "key", ["SG.never ", " SG.never", "SG.never\tx", "SG.never\nSG.x", "SG.n\u00e9ver"]
+)
+def test_a_providers_key_that_no_header_can_hold_is_refused_and_not_quoted(
+    key, tmp_path
+):
+    live = {**GOOD, "PUBLIC_URL": "https://m.example.com"}
+    code, _, said = read("PORT", tmp_path, **live, SENDGRID_API_KEY=key)
+    last = said.splitlines()[-1]
+    assert (code, "SENDGRID_API_KEY holds blanks, or characters" in last) == (1, True)
+    assert key.strip() not in said
+
+
 def test_the_plain_admin_needs_no_theme(tmp_path):
     _, found, _ = read("INSTALLED_APPS", tmp_path, ADMIN_THEME="plain")
     assert "unfold" not in found
