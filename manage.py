@@ -2,8 +2,22 @@
 
 import os
 import sys
+from pathlib import Path
 
 OURS = {"campaigns", "demo", "emailtriggers"}
+
+
+def stay() -> None:
+    """Keep to this release's folder, wherever a link such as `current` leads later.
+
+    A supervisor lives for weeks, and starts Python again: old code would meet the
+    packages of the next release. The link that python itself is stays one, for it
+    is by the folder of that link that Python finds its virtual environment.
+    """
+    python = Path(sys.executable)
+    # multiprocessing takes its own from here when it is first imported.
+    sys.executable = str(python.parent.resolve() / python.name)
+    sys.path[:] = [entry and os.path.realpath(entry) for entry in sys.path]
 
 
 def main() -> None:
@@ -20,6 +34,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    stay()
     try:
         main()
     except ModuleNotFoundError as missing:

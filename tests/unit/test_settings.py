@@ -1,11 +1,14 @@
 """Settings are read in a process of their own, as a start would."""
 
+import json
 import os
 import subprocess
 import sys
+import venv
 from ast import literal_eval
 from pathlib import Path
 
+import django
 import pytest
 
 from emailtriggers.settings import SECRETS
@@ -239,6 +242,50 @@ def test_with_a_database_of_ones_own_the_providers_key_is_asked_for(command, tmp
     assert "SENDGRID_API_KEY is not set" in said
     simulated = {**away, "SENDGRID_HOST": "http://127.0.0.1:9"}
     assert "SENDGRID_API_KEY" not in manage(command, tmp_path=tmp_path, **simulated)[1]
+
+
+TELL = """
+import json, multiprocessing.spawn, os, subprocess, sys, django
+child = "import sys, django; print(sys.prefix)"
+print(json.dumps({
+    "executable": sys.executable,
+    "spawned": os.fsdecode(multiprocessing.spawn.get_executable()),
+    "child": subprocess.check_output([sys.executable, "-c", child], text=True).strip(),
+    "paths": sys.path,
+}))
+"""
+
+
+def test_a_process_keeps_to_its_release_when_the_link_to_it_moves_on(tmp_path):
+    """Else an old supervisor restarts its clusters with the next release's packages."""
+    release = tmp_path.resolve() / "releases" / "one"
+    venv.create(release / ".venv", symlinks=True)
+    packages = Path(django.__file__).parents[1]
+    (site,) = (release / ".venv").glob("lib/python*/site-packages")
+    (site / "ours.pth").write_text(f"{packages}\n")
+    current = tmp_path / "current"
+    current.symlink_to(release)
+    done = subprocess.run(
+        [
+            current / ".venv/bin/python",
+            "manage.py",
+            "shell",
+            "--no-imports",
+            "-c",
+            TELL,
+        ],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path / "var"), **GOOD},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    python = str(release / ".venv" / "bin" / "python")
+    assert (told["executable"], told["spawned"]) == (python, python)
+    assert told["child"] == str(release / ".venv")
+    assert not [path for path in told["paths"] if path.startswith(str(current))]
 
 
 # --- secrets from files -------------------------------------------------------
