@@ -115,7 +115,8 @@ WORDS: Final[Mapping[str, Words]] = {
     ),
     "TRUSTED_PROXIES": Words(
         "proxies of yours before the web process; the client's address is that many "
-        "entries from the right of X-Forwarded-For, and X-Forwarded-Proto is believed",
+        "entries from the right of X-Forwarded-For, and X-Forwarded-Proto is believed; "
+        "let nobody but them reach the port, for both are what they say",
         WEB,
     ),
     "SENDGRID_API_KEY": Words(
@@ -197,7 +198,8 @@ WORDS: Final[Mapping[str, Words]] = {
         "who sends it as `Authorization: Bearer …` may read /metrics", BOTH, "none"
     ),
     "METRICS_NETWORKS": Words(
-        "who comes from one of these networks may read /metrics; with neither, it "
+        "who comes from one of these networks, and through no proxy (a request with "
+        "X-Forwarded-For needs the token), may read /metrics; with neither, it "
         "answers 404",
         BOTH,
         "none",

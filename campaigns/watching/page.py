@@ -13,7 +13,6 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from campaigns.metrics import counted
-from campaigns.receive.limits import client_address
 from campaigns.watching import gauges
 
 FORBIDDEN: Final = "Not for you: it needs the token, or one of METRICS_NETWORKS.\n"
@@ -55,6 +54,17 @@ def is_allowed(authorization: str, address: str) -> bool:
     return any((mapped or client) in network for network in settings.METRICS_NETWORKS)
 
 
+def _direct_address(request: HttpRequest) -> str:
+    """Return the address of the connection, "" if a proxy passed the request on.
+
+    Where others reach the port past the proxy, X-Forwarded-For is their own claim,
+    and the proxy itself mostly stands in a network of ours.
+    """
+    if "X-Forwarded-For" in request.headers:
+        return ""
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
 def is_on() -> bool:
     """Return whether anybody may read them at all."""
     return bool(settings.METRICS_TOKEN or settings.METRICS_NETWORKS)
@@ -66,7 +76,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not is_on():
         raise Http404
     given = request.headers.get("Authorization", "")
-    if not is_allowed(given, client_address(request)):
+    if not is_allowed(given, _direct_address(request)):
         return HttpResponse(FORBIDDEN, status=403, content_type="text/plain")
     response = HttpResponse(text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
     response["Cache-Control"] = "no-store"

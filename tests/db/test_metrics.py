@@ -116,12 +116,23 @@ def test_a_network_opens_it(address, status, settings):
     assert ask(REMOTE_ADDR=address).status_code == status
 
 
-def test_a_claimed_address_counts_only_behind_a_proxy_of_ours(settings):
+@pytest.mark.parametrize("proxies", [0, 1])
+@pytest.mark.parametrize(
+    ("address", "claimed"),
+    [("203.0.113.9", "10.0.0.1"), ("10.0.0.2", "203.0.113.9"), ("10.0.0.2", "")],
+    ids=["past the proxy", "through the proxy", "empty"],
+)
+def test_no_network_opens_it_through_a_proxy_be_it_claimed(
+    address, claimed, proxies, settings
+):
+    """Who reaches the port can claim any address; a proxy's own is one of ours."""
     settings.METRICS_NETWORKS = (ipaddress.ip_network("10.0.0.0/8"),)
-    claimed = {"REMOTE_ADDR": "203.0.113.9", "HTTP_X_FORWARDED_FOR": "10.0.0.1"}
-    assert ask(**claimed).status_code == 403
-    settings.TRUSTED_PROXIES = 1
-    assert ask(**claimed).status_code == 200
+    settings.METRICS_TOKEN = TOKEN
+    settings.TRUSTED_PROXIES = proxies
+    came = {"REMOTE_ADDR": address, "HTTP_X_FORWARDED_FOR": claimed}
+    assert ask(**came).status_code == 403
+    came["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    assert ask(**came).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["10.1.2.3:8000", "host1.internal:8000"])
