@@ -26,11 +26,33 @@ def main() -> None:
     # Imported here, so that a package that is missing can be told in words.
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.db import OperationalError  # noqa: PLC0415
+    from django.db.migrations.exceptions import (  # noqa: PLC0415
+        MigrationSchemaMissing,
+    )
 
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Cannot start: {error}")
+    except (OperationalError, MigrationSchemaMissing) as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(from_database(error))
+
+
+def from_database(error: Exception) -> str:
+    """Return what the database said, and which one; never the password."""
+    from django.db import connection  # noqa: PLC0415 - see above
+
+    at = connection.settings_dict
+    said = " ".join(str(error).split())
+    if at["PASSWORD"]:
+        said = said.replace(at["PASSWORD"], "***")
+    return (
+        f"The database {at['NAME']!r} on host {at['HOST'] or 'localhost'!r}, port "
+        f"{at['PORT'] or 5432}, as user {at['USER']!r}, says: {said}"
+    )
 
 
 if __name__ == "__main__":

@@ -46,11 +46,12 @@ class OldServer(socketserver.BaseRequestHandler):
             pass  # the other side has left
 
 
-def url_of(name, *, address=None):
+def url_of(name, *, address=None, login=None):
     """Return the DATABASE_URL of a database of the tests' server."""
     at = connections["default"].settings_dict
-    login = quote(at["USER"], safe="")
-    if at["PASSWORD"]:
+    password = at["PASSWORD"] if login is None else ""
+    login = login or quote(at["USER"], safe="")
+    if password:
         login += ":" + quote(at["PASSWORD"], safe="")
     if address is None:
         address = quote(at["HOST"] or "localhost", safe="")
@@ -136,3 +137,47 @@ def test_a_database_that_is_not_utf8_is_refused_with_what_makes_another(
     assert f"The database's encoding is {encoding}; it must be UTF8" in said
     assert "createdb --encoding=UTF8 --template=template0" in said
     assert "Traceback" not in said
+
+
+HUSH = "never-to-be-printed"
+
+
+@pytest.fixture
+def poor_role(transactional_db):
+    """A role that may connect, and make nothing."""
+    name = f"{connection.settings_dict['NAME']}_poor"  # roles are the whole server's
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{HUSH}'")
+    yield name
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "address", "options", "words"),
+    [
+        ("", "127.0.0.1:1", "", "port 1,"),
+        ("", None, "?sslmode=maybe", "invalid sslmode value"),
+        ("_none", None, "", "does not exist"),
+        ("", None, "", "permission denied for schema public"),
+    ],
+    ids=["closed port", "bad sslmode", "no such role", "no rights"],
+)
+def test_a_database_that_cannot_be_used_is_one_sentence_of_migrate(
+    poor_role, tmp_path, suffix, address, options, words
+):
+    """It names host, port and database, for that is where the mistake is."""
+    login = f"{poor_role}{suffix}:{HUSH}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {poor_role}")
+    try:
+        url = url_of(poor_role, address=address, login=login)
+        product = Product(tmp_path, DATABASE_URL=url + options, SECRET_KEY="k" * 60)
+        code, said = words_of(product, "migrate")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {poor_role} WITH (FORCE)")
+    assert (code, said.count("\n")) == (1, 1), said
+    assert said.startswith(f"The database '{poor_role}' on host ")
+    assert words in said
+    assert HUSH not in said
