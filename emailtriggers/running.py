@@ -41,14 +41,31 @@ class PortTaken(Exception):
 
 def check_port(name: str, port: int) -> None:
     """Raise PortTaken, saying what to do, if nobody can listen on the port."""
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _probe(port, socket.SO_REUSEADDR, instead=f"{name}={port + 1} make run")
+
+
+def check_web_port() -> None:
+    """Raise PortTaken if another program has the web's port.
+
+    A second web process of ours may share it, as granian asks the system for that.
+    """
+    port = settings.PORT
+    _probe(
+        port, socket.SO_REUSEADDR, socket.SO_REUSEPORT, instead=f"set PORT={port + 1}"
+    )
+
+
+def _probe(port: int, *options: int, instead: str) -> None:
+    family = socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET
+    with closing(socket.socket(family)) as probe:
+        for option in options:
+            probe.setsockopt(socket.SOL_SOCKET, option, 1)
         try:
             probe.bind((settings.BIND, port))
         except OSError as error:
             raise PortTaken(
                 f"Port {port} on {settings.BIND} cannot be used: {error.strerror}. Stop "
-                f"the program that has it, or choose another: {name}={port + 1} make run"
+                f"the program that has it, or choose another: {instead}"
             ) from None
 
 

@@ -2,15 +2,18 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import venv
 from ast import literal_eval
+from contextlib import closing
 from pathlib import Path
 
 import django
 import pytest
 
+from emailtriggers import running
 from emailtriggers.settings import SECRETS
 
 ROOT = Path(__file__).parents[2]
@@ -286,6 +289,28 @@ def test_a_process_keeps_to_its_release_when_the_link_to_it_moves_on(tmp_path):
     assert (told["executable"], told["spawned"]) == (python, python)
     assert told["child"] == str(release / ".venv")
     assert not [path for path in told["paths"] if path.startswith(str(current))]
+
+
+def test_a_web_port_that_another_program_has_is_named(tmp_path):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        code, said = manage("web", tmp_path=tmp_path, BIND="127.0.0.1", PORT=str(port))
+    assert code == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used: Address already in use" in said
+    assert f"set PORT={port + 1}" in said
+    assert said.count("\n") == 1
+
+
+def test_a_second_web_process_of_ours_may_share_the_port(settings):
+    """granian listens with SO_REUSEPORT, so that one can take over from another."""
+    with closing(socket.socket()) as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        ours.bind(("127.0.0.1", 0))
+        ours.listen()
+        settings.BIND, settings.PORT = ours.getsockname()
+        running.check_web_port()
+        with pytest.raises(running.PortTaken):
+            running.check_port("PORT", settings.PORT)
 
 
 # --- secrets from files -------------------------------------------------------

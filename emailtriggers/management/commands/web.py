@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from campaigns.journeys.demo_data import KeyMissing, confirm_key
+from emailtriggers.running import PortTaken, check_web_port
 from emailtriggers.serving import command
 
 # What a stalled body may take, and the answer to it.
@@ -22,8 +23,9 @@ class Command(BaseCommand):
         """Replace this process by the server."""
         try:
             confirm_key()
-        except KeyMissing as missing:
-            raise CommandError(str(missing)) from None
+            check_web_port()
+        except (KeyMissing, PortTaken) as refused:
+            raise CommandError(str(refused)) from None
         words = command(kill_after_s=settings.WEB_BODY_S + MARGIN_S)
         os.environ.setdefault("PROCESS_NAME", "web")
         os.execv(words[0], words)  # noqa: S606 - our own command, without a shell
