@@ -15,10 +15,12 @@ from types import FrameType
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from campaigns.deciding import incarnation
+from campaigns.deciding.database import DatabaseAway
 from campaigns.management.processes import Child, kill_orphans, stop_all
 from campaigns.models import ClusterBeat
 from campaigns.queue import DATABASE_ERRORS, own_queue, purge, send
@@ -52,13 +54,24 @@ class Watched:
         self._sent_n: int | None = None  # of this supervisor
         self._has_company = False
         self._has_begun = False
-        self._fresh_at = 0.0
+        self._fresh_at = time.monotonic()
         self._restarts = 0  # that the row does not know of yet
 
     def start(self) -> None:
         """Start, with a full span of patience."""
         self.refresh()
         self.child.start()
+
+    def keep_running(self) -> None:
+        """Start what was not started yet, or ended."""
+        if self.child.pid is None:
+            self.start()
+            return
+        code = self.child.restart_when_dead()
+        if code is not None:
+            logger.warning("cluster %s ended (%s); restarting", self.name, code)
+            self.refresh()
+            self.begin_again()
 
     def begin(self) -> None:
         """Drop the canaries that fly or came back: only later ones show work."""
@@ -138,8 +151,6 @@ class Supervisor:
                 "ended %s processes of a supervisor that was killed", orphans
             )
         self._with_database(self._begin)
-        for watched in self.watched:
-            watched.start()
         while not self._signals:
             self.look()
             time.sleep(LOOK_S)
@@ -152,13 +163,15 @@ class Supervisor:
         self._with_database(self._begin)  # who asks now must not hear of a living one
 
     def look(self) -> None:
-        """Restart what is gone or stale; send the canaries when it is time."""
+        """Start what is not there, replace what is stale; send canaries in time.
+
+        Without its database a cluster only dies, and again: it is started once the
+        database answers, and the canaries tell when that is so again.
+        """
         for watched in self.watched:
-            code = watched.child.restart_when_dead()
-            if code is not None:
-                logger.warning("cluster %s ended (%s); restarting", watched.name, code)
-                watched.refresh()
-                watched.begin_again()
+            gone = watched.child.has_exited()
+            if gone and not self._away and self._with_database(incarnation.confirm):
+                watched.keep_running()
         if time.monotonic() < self._canary_at + CANARY_S:
             return
         self._canary_at = time.monotonic()
@@ -168,6 +181,7 @@ class Supervisor:
                 watched.refresh()
 
     def _canaries(self) -> None:
+        incarnation.confirm()  # a beat in a restored database would be a false date
         for watched in self.watched:
             watched.send_canary()
             if watched.is_stale():
@@ -179,6 +193,7 @@ class Supervisor:
                 watched.replace()
 
     def _begin(self) -> None:
+        incarnation.confirm()
         for watched in self.watched:
             watched.begin()
 
@@ -186,9 +201,9 @@ class Supervisor:
         """Do the work; return False, and say so once, if the database is away."""
         try:
             work()
-        except DATABASE_ERRORS as error:
+        except (DatabaseAway, *DATABASE_ERRORS) as error:
             if not self._away:
-                logger.warning("the database is away: %s", error)
+                logger.warning("%s", _told(error))
             self._away = True
             connection.close()
             return False
@@ -199,3 +214,15 @@ class Supervisor:
 
     def _on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         self._signals += 1
+
+
+def _told(error: Exception) -> str:
+    """Return why there is no work with the database, and what mends it."""
+    if isinstance(error, ProgrammingError):
+        return (
+            "the tables are older than this release: run manage.py migrate "
+            f"({' '.join(str(error).split())})"
+        )
+    if isinstance(error, DatabaseAway):
+        return str(error)
+    return f"the database is away: {error}"

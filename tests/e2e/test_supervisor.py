@@ -3,14 +3,18 @@
 import http.client
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -234,3 +238,83 @@ def test_sigterm_lets_running_work_finish(cluster):
     assert time.monotonic() - started > 1, "the task was cut short"
     assert not OrmQ.objects.filter(pk=task.pk).exists(), "the task was not acknowledged"
     assert cluster.members() == []
+
+
+@pytest.fixture
+def empty_database(database_url):
+    """A database without tables on the same server."""
+    name = f"{connection.settings_dict['NAME']}_empty"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    yield f"{database_url.rpartition('/')[0]}/{name}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_clusters_are_started_once_the_tables_are_there(empty_database, tmp_path):
+    """Before that they would only die, one restart after the other."""
+    made = Cluster(empty_database, tmp_path / "var")
+    log = tmp_path / "log"
+    with log.open("wb") as written:
+        made.process = made.open(stderr=written)
+    try:
+        wait_for(lambda: "run manage.py migrate" in log.read_text())
+        assert made.members() == []
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            cwd=ROOT,
+            env=made.environment,
+            check=True,
+        )
+
+        def seen():
+            with psycopg.connect(empty_database) as asked:
+                return asked.execute(
+                    "SELECT restarts FROM campaigns_clusterbeat"
+                    " WHERE seen_at > now() - interval '10 seconds'"
+                ).fetchall()
+
+        assert wait_for(seen) == [(0,)]
+        said = log.read_text()
+        assert said.count("run manage.py migrate") == 1
+        assert "restarting" not in said
+    finally:
+        made.stop()
+        for process in made.members():
+            process.kill()
+
+
+class HangsUp(socketserver.BaseRequestHandler):
+    """A database server that is starting, or going: it ends each connection."""
+
+    asked = 0
+
+    def handle(self):
+        type(self).asked += 1
+
+
+def test_without_a_database_no_cluster_is_started_and_that_is_said_once(tmp_path):
+    away = type("Away", (HangsUp,), {})
+    log = tmp_path / "log"
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), away) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
+        thread.start()
+        port = server.server_address[1]
+        made = Cluster(f"postgresql://u@127.0.0.1:{port}/mail", tmp_path / "var")
+        with log.open("wb") as written:
+            made.process = made.open(stderr=written)
+        try:
+            wait_for(lambda: "the database is away" in log.read_text())
+            before = away.asked
+            wait_for(lambda: away.asked >= before + 3)  # it goes on asking
+            assert made.members() == []
+            assert made.stop() == 0
+        finally:
+            made.stop()
+            for process in made.members():
+                process.kill()
+            server.shutdown()
+            thread.join()
+    said = log.read_text()
+    assert said.count("the database is away") == 1
+    assert "restarting" not in said
