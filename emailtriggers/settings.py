@@ -106,7 +106,14 @@ SENDGRID_HOST = base_url(
 )
 # With a database of its own, an installation that forgot its key must not find out
 # by mails that went to nobody: campaigns.journeys.demo_data.
-PROVIDER_NAMED = EMBEDDED or not SIMULATED or bool(env.str("SENDGRID_HOST", default=""))
+PROVIDER_NAMED = (
+    EMBEDDED
+    or not SIMULATED
+    or (
+        bool(env.str("SENDGRID_HOST", default=""))
+        and not f".{urlsplit(SENDGRID_HOST).hostname}".endswith(".sendgrid.com")
+    )
+)
 if not SIMULATED and not HTTPS:
     raise ImproperlyConfigured(
         f"PUBLIC_URL is {PUBLIC_URL!r}; with a SENDGRID_API_KEY it must be https, for "

@@ -126,7 +126,7 @@ WORDS: Final[Mapping[str, Words]] = {
         "none",
     ),
     "SENDGRID_HOST": Words(
-        "another address of the API", CLUSTERS, "SendGrid, or the simulator", "no path"
+        "another address of the API", BOTH, "SendGrid, or the simulator", "no path"
     ),
     "VAR_DIR": Words(
         "locks, and on one machine also data, logs and generated secrets",

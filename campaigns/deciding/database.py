@@ -149,9 +149,9 @@ class _Session:
 
     def __init__(self, raw: "psycopg.Connection[Row]") -> None:
         self.is_known = False  # whether those who greet it had nothing against it
-        # Whether a pooler may swap the server after each transaction: then nothing
-        # was set for the session (emailtriggers.connecting).
-        self.is_pooled = not raw.pgconn.options
+        # Whether a pooler may swap the server after each transaction: then nothing of
+        # ours was set for the session (emailtriggers.connecting).
+        self.is_pooled = b"plan_cache_mode" not in raw.pgconn.options
         self._raw = raw
         self._prepared: set[bytes] = set()
         self._started: list[_Sent] = []

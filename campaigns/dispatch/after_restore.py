@@ -71,11 +71,11 @@ def put_in_order(*, until: datetime) -> Outcome:
     """
     with incarnation.allowed():
         found = incarnation.read()
-        since = _backup()
-        if until < since:
-            raise EndsTooEarly(since)
+        worked_until = _end_of_work()
+        if worked_until is not None and until < worked_until:
+            raise EndsTooEarly(worked_until)
         incarnation.note(incarnation.STOPPED, instead_of=found.noted)
-        done = Outcome(since, until)
+        done = Outcome(_backup(until), until)
         _skip_numbers()
         worked = True
         while worked:
@@ -87,15 +87,23 @@ def put_in_order(*, until: datetime) -> Outcome:
     return done
 
 
-def _backup() -> datetime:
+def _backup(until: datetime) -> datetime:
     """Return the last time that the data speak of: the backup is no older."""
     known: list[datetime | None] = [
         ClusterBeat.objects.aggregate(at=Max("sent_at"))["at"],
+        IngestState.objects.get(pk=1).rotated_at,
+        _end_of_work(),
+    ]
+    return min(max(at for at in known if at is not None), until)
+
+
+def _end_of_work() -> datetime | None:
+    """Return the last time that only the former database can have written."""
+    known: list[datetime | None] = [
         Message.objects.aggregate(at=Max("sending_at"))["at"],
         Event.objects.aggregate(at=Max("received_at"))["at"],
-        IngestState.objects.get(pk=1).rotated_at,
     ]
-    return max(at for at in known if at is not None)
+    return max((at for at in known if at is not None), default=None)
 
 
 def _skip_numbers() -> None:

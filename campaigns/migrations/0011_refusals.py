@@ -3,14 +3,24 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-# Those who did so already: their address is suppressed for everything.
+# Those who did so already: one decision wrote a suppression of everything and, at the
+# very same time, a consent that ended or the mail whose link was used.
 KNOWN = """
 INSERT INTO campaigns_refusal (customer_id, refused_at, origin, wording)
-SELECT c.id, max(s.created_at), 'suppression', ''
-FROM campaigns_suppression s JOIN campaigns_customer c ON c.email = s.address
-WHERE s.reason IN ('unsubscribed', 'complaint') AND s.topic_id IS NULL
-  AND s.lifted_at IS NULL AND s.address <> '' AND c.merged_into IS NULL
-GROUP BY c.id
+SELECT customer_id, max(said_at), 'suppression', '' FROM (
+  SELECT c.customer_id, c.said_at
+  FROM campaigns_suppression s
+  JOIN campaigns_consent c ON c.said_at = s.created_at AND NOT c.granted
+  WHERE s.reason IN ('unsubscribed', 'complaint') AND s.topic_id IS NULL
+    AND s.lifted_at IS NULL
+  UNION ALL
+  SELECT m.customer_id, m.unsubscribed_at
+  FROM campaigns_suppression s
+  JOIN campaigns_message m ON m.unsubscribed_at = s.created_at
+  JOIN campaigns_customer c ON c.id = m.customer_id AND c.merged_into IS NULL
+  WHERE s.reason = 'unsubscribed' AND s.topic_id IS NULL AND s.lifted_at IS NULL
+) known
+GROUP BY customer_id
 ON CONFLICT DO NOTHING
 """
 

@@ -55,6 +55,7 @@ JOURNEYS: Final[Mapping[str, str]] = {
     "completed": "all steps are done",
     "no_variant": "no mail of the step was meant for this person",
     "rule_unreadable": "waits until the rule's version can be read",
+    "customer_gone": "the person's row was deleted",
 }
 SUPPRESSIONS: Final[Mapping[str, str]] = {
     "hard_bounce": "the mailbox does not exist (hard bounce)",

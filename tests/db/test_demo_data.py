@@ -5,6 +5,7 @@ import pytest
 from campaigns import tasks
 from campaigns.journeys import demo_data
 from campaigns.journeys.publishing import resume
+from campaigns.management.commands import cluster
 from campaigns.models import IngestState, Journey, Message, Rule, RuleStatusChange
 from demo.seed import seed
 from demo.sendgrid_simulator.server import Simulator
@@ -98,6 +99,18 @@ def test_a_host_that_forgot_its_key_does_not_make_real_data_a_demo(settings, pro
     go_real(settings)
     tasks.drain_mail()
     assert statuses() == {"active"}
+
+
+def test_a_rehearsal_s_data_are_a_demo_s(settings, provider):
+    """Clusters that were led to a simulator; whom it planned for is mailed by nobody."""
+    settings.SIMULATED = settings.PROVIDER_NAMED = True
+    cluster.check_database()
+    seed(write_key="demo-key", live=True)
+    happened("ada", "Signed Up")
+    go_real(settings)
+    tasks.drain_mail()
+    assert provider.messages() == []
+    assert statuses() == {"paused"}
 
 
 def test_no_demo_is_begun_on_data_whose_mails_left_with_a_real_key(settings, provider):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from campaigns.deciding import clock, database, transaction
@@ -659,6 +659,8 @@ def test_a_customer_deleted_by_hand_stops_nobody_else_s_mail(world):
     assert (bea.state, bea.reason) == ("unknown", "no_answer")
     assert Attempt.objects.get(message=bea).state == "ambiguous"
     assert kept.get().state == "sent"
+    ended = Journey.objects.filter(customer__in=ids, ended_at__isnull=False)
+    assert list(ended.values_list("state", flat=True)) == ["cancelled"] * 2
     empty_database()  # whose sums would tell of those who are gone
 
 
@@ -687,15 +689,31 @@ def test_a_provider_that_is_set_up_wrong_is_waited_for_and_stops_no_other(
     assert stuck.state == "sent"
 
 
-def test_outages_at_the_gate_use_up_no_attempts(due, monkeypatch):
+@pytest.mark.parametrize("where", ["preparing", "gate", "for good"])
+def test_outages_behind_the_claim_use_up_no_attempts(due, monkeypatch, where):
+    """Said by what runs then; where the claims cannot be given back, their leases end."""
+
     def is_full(*_arguments, **_options):
-        raise database.DatabaseAway("could not extend file: No space left on device")
+        raise OperationalError("could not extend file: No space left on device")
+
+    def is_closed(*_arguments, **_options):
+        raise InterfaceError("connection already closed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(gate, "decide", is_full)
-        for _ in range(MAX_ATTEMPTS + 2):
-            with pytest.raises(database.DatabaseAway):
+        module, name = (
+            (prepare, "owners_of") if where == "preparing" else (gate, "_lock")
+        )
+        patched.setattr(module, name, is_full)
+        if where == "for good":
+            patched.setattr(deliver, "give_back", is_closed)
+        for _ in range(1 if where == "for good" else MAX_ATTEMPTS + 2):
+            with pytest.raises((database.DatabaseAway, OperationalError)):
                 drain()
+    if where == "for good":
+        assert the_mail().state == "claimed"
+        let_leases_end()
+        drain()
+        return
     assert (the_mail().state, the_mail().attempt) == ("queued", 0)
     drain()
     assert the_mail().state == "sent"

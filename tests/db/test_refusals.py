@@ -1,14 +1,16 @@
 """What a provider reports as a refusal is the customer's own choice, with its proof."""
 
+from importlib import import_module
 from itertools import permutations
 
 import pytest
+from django.db import connection
 
 from campaigns.deciding import clock
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import subscribe, unsubscribe
 from campaigns.feedback.apply import drain
-from campaigns.models import Consent, Customer, Subscription
+from campaigns.models import Consent, Customer, Refusal, Subscription
 from tests.db.mail_rows import a_customer, a_mail, a_topic, permissions
 from tests.db.webhooks import HARD, NOW, At, item, stamp, store, suppressed
 
@@ -174,3 +176,28 @@ def test_what_the_page_kept_already_is_not_kept_twice():
     drain()
     assert proofs() == [(ada.pk, topic.pk, False)]
     assert Consent.objects.get().origin == "one-click"
+
+
+def test_refusals_of_the_release_before_are_found_by_their_proofs():
+    """Not by who has the address today: they changed it, or share it with others."""
+    topic = a_topic()
+    ann, _ = a_customer("ann@example.com"), a_customer("ann@example.com")
+    ended = a_customer("bob@example.com")
+    unsubscribe(
+        ended.pk, address_hash("bob@example.com"), topic.pk, origin="page", wording=""
+    )
+    for one in (ann, ended):
+        mail = a_mail(one)
+        unsubscribe(
+            one.pk, address_hash(one.email), None,
+            origin="page", wording="", message=mail.pk,
+        )  # fmt: skip
+    kept = set(Refusal.objects.values_list("customer_id", "refused_at"))
+    Refusal.objects.all().delete()
+    Customer.objects.filter(pk=ann.pk).update(email="new@example.com")
+    known = import_module("campaigns.migrations.0011_refusals").KNOWN
+    for _ in range(2):
+        with connection.cursor() as cursor:
+            cursor.execute(known)
+    assert set(Refusal.objects.values_list("customer_id", "refused_at")) == kept
+    assert {pk for pk, _ in kept} == {ann.pk, ended.pk}

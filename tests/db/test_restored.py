@@ -22,6 +22,7 @@ from campaigns.journeys.advance import advance_due
 from campaigns.journeys.publishing import pause
 from campaigns.models import (
     Attempt,
+    ClusterBeat,
     IngestState,
     Message,
     Rule,
@@ -215,6 +216,16 @@ def test_an_end_before_the_data_end_is_refused_and_nothing_is_written(world):
     assert world.mails() == []
     assert "1 mails may have left" in after_restore("--until", at("09:30").isoformat())
     assert world.mails() == [("welcome", 0, 0, "unknown", "restored")]
+
+
+def test_a_beat_of_a_supervisor_that_nobody_stopped_refuses_no_end(world):
+    world.rule("welcome", "Signed Up")
+    world.known("ann")
+    world.does("ann", "Signed Up")
+    world.clock.time = at("10:00")
+    restored()
+    ClusterBeat.objects.create(name="mail@a", sent_at=at("09:59"))
+    assert "1 mails may have left" in after_restore("--until", at("09:30").isoformat())
 
 
 def test_a_clock_that_is_behind_the_data_is_told_when_no_end_is_given(world):

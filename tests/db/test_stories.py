@@ -507,6 +507,21 @@ def test_a_refusal_of_everything_outlives_a_merge_and_an_older_consent(world):
     assert Refusal.objects.get().customer_id == world.customer("ann").pk
 
 
+def test_a_yes_after_a_refusal_of_everything_counts_though_it_was_said_before(world):
+    world.known("ann")
+    ann = world.customer("ann").pk
+    assert subscribe(ann, world.topic.pk, origin="test", wording="yes")
+    world.clock.time = at("09:10")
+    Refusal.objects.create(customer_id=ann, refused_at=world.clock.time)
+    world.rule("news", "Viewed")
+    world.does("ann", "Viewed")
+    world.clock.time = at("09:20")
+    assert subscribe(ann, world.topic.pk, origin="test", wording="yes, again")
+    assert not subscribe(ann, world.topic.pk, origin="test", wording="yes, again")
+    world.work()
+    assert [mail[3] for mail in world.mails()] == ["sent"]
+
+
 def test_a_topic_made_opt_in_stops_those_who_never_consented_at_once(
     world, admin_client
 ):

@@ -252,6 +252,16 @@ def test_without_prepared_statements_everything_works_too(pooled):
         assert cursor.fetchone() == (0,)
 
 
+@pytest.mark.parametrize("words", ["-c work_mem=8MB", ""])
+def test_a_pooler_is_one_whatever_options_its_address_brings(monkeypatch, words):
+    options = {**connecting.pooled("tests"), "options": words}
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    connection.close()
+    assert run("double", value=2) == [(6,)]
+    assert database._session().is_pooled
+    connection.close()
+
+
 @pytest.mark.parametrize("options", [connecting.straight, connecting.pooled])
 def test_no_connection_remembers_what_the_orm_wrote(options, monkeypatch):
     """A webhook of a megabyte is in the text of its INSERT."""

@@ -245,6 +245,8 @@ def test_with_a_database_of_ones_own_the_providers_key_is_asked_for(command, tmp
     assert "SENDGRID_API_KEY is not set" in said
     simulated = {**away, "SENDGRID_HOST": "http://127.0.0.1:9"}
     assert "SENDGRID_API_KEY" not in manage(command, tmp_path=tmp_path, **simulated)[1]
+    europe = {**away, "SENDGRID_HOST": "https://api.eu.sendgrid.com"}  # no simulator
+    assert "SENDGRID_API_KEY" in manage(command, tmp_path=tmp_path, **europe)[1]
 
 
 TELL = """

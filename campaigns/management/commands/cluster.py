@@ -18,6 +18,7 @@ from campaigns.watching import server
 
 REFUSED: Final = (
     AddressKeyChanged,
+    demo_data.KeyMissing,
     incarnation.Restored,
     server_version.ServerUnfit,
 )
@@ -52,7 +53,7 @@ class Command(BaseCommand):
                 f"There is no cluster {', '.join(unknown)}; "
                 f"there are: {', '.join(settings.CLUSTERS)}."
             )
-        _check_database()
+        check_database()
         grace = options["grace"]
         assert isinstance(grace, float)  # noqa: S101 - type=float says so
         try:
@@ -80,17 +81,16 @@ def _serve_metrics() -> None:
         ) from None
 
 
-def _check_database() -> None:
+def check_database() -> None:
     """Refuse a wrong key, none, or an old server. A database that is away is waited for."""
     try:
+        demo_data.confirm_key()
         server_version.confirm()
         incarnation.confirm()
         confirm()
+        if settings.SIMULATED:  # a rehearsal's data are a demo's
+            demo_data.begin()
     except REFUSED as refused:
         raise CommandError(str(refused)) from None
     except (*AWAY, ProgrammingError):
         distrust_connection()  # each task looks again before it works
-    try:
-        demo_data.confirm_key()
-    except demo_data.KeyMissing as missing:
-        raise CommandError(str(missing)) from None
