@@ -52,6 +52,7 @@ def figures(outcome: Outcome) -> dict[str, object]:
         "kills": struck.kills,
         "kills_per_hour": round(struck.kills / plan.seconds * 3600),
         "strikes_at_nobody": struck.missed,
+        "killed_as_they_did_not_stop": struck.insisted,
         "restarts": {
             **dict(sorted(outcome.restarts.items())),
             "second host's supervisor": struck.second_host_restarts,

@@ -14,6 +14,9 @@ from drill.schedule import Act, Part, Strike
 from drill.site import Site
 
 LOOK_S: Final = 0.1
+# Then a postmaster that was told to stop is killed, as by whoever manages services. One
+# that was told so in its recovery was seen to hang: PostgreSQL 18.4, for two minutes.
+INSIST_S: Final = 20.0
 SIGNALS: Final = {
     Act.KILL: signal.SIGKILL,
     Act.KILL_ALL: signal.SIGKILL,
@@ -30,6 +33,7 @@ class Struck:
 
     done: Counter[tuple[Act, Part]] = field(default_factory=Counter)
     missed: int = 0
+    insisted: int = 0  # postmasters that did not stop when they were told to
     second_host_restarts: int = 0
 
     @property
@@ -46,11 +50,13 @@ class Strikes:
         self._site = site
         self._coming = list(reversed(strikes))
         self._stopped: list[tuple[float, psutil.Process]] = []
+        self._ending: list[tuple[float, psutil.Process]] = []
 
     def look(self, at_s: float) -> None:
         """Do what is due `at_s` seconds after the load began."""
         self.struck.second_host_restarts += self._site.look()
         self._resume(at_s)
+        self._insist(at_s)
         while self._coming and self._coming[-1].at_s <= at_s:
             self._strike(self._coming.pop(), at_s)
 
@@ -86,6 +92,16 @@ class Strikes:
         self.struck.done[(strike.act, strike.part)] += 1
         if strike.act is Act.STOP:
             self._stopped.append((at_s + strike.for_s, victim))
+        if strike.act is Act.RESTART:
+            self._ending.append((at_s + INSIST_S, victim))
+
+    def _insist(self, at_s: float) -> None:
+        for end, process in self._ending:
+            if end <= at_s and process.is_running():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+                    self.struck.insisted += 1
+        self._ending = [each for each in self._ending if each[0] > at_s]
 
     def _resume(self, at_s: float) -> None:
         for end, process in self._stopped:

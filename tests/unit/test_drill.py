@@ -1,10 +1,14 @@
 """The drill's schedule and its judgement, which are pure."""
 
+import signal
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +25,12 @@ from drill.schedule import (
     WEIGHTS,
     Act,
     Part,
+    Strike,
     schedule,
 )
 from drill.site import cast_anew
 from drill.story import CYCLE, Kind, Story, kind_of
-from drill.strikes import Struck
+from drill.strikes import INSIST_S, Strikes, Struck
 from drill.verdict import Books, Breach, Seen, judge, restarts_in
 from tests.e2e.load import BATCH, Ledger
 
@@ -358,6 +363,39 @@ def test_the_other_plans_take_nothing_out_and_hear_the_provider():
         assert plan.sabotage is None
         assert not plan.is_silent
     assert full(1, seconds=60).lost == 0, "it runs the product as it is"
+
+
+# --- what strikes do ----------------------------------------------------------
+
+DEAF = "import signal, time; signal.signal(2, signal.SIG_IGN); print(); time.sleep(60)"
+
+
+class Postmasters:
+    """A site of which one process is told to end, and does not hear it."""
+
+    def __init__(self, process):
+        self._process = process
+
+    def look(self):
+        return 0
+
+    def parts(self, _part):
+        return [self._process]
+
+
+def test_a_postmaster_that_does_not_stop_when_told_to_is_killed_after_a_while():
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, text=True
+    ) as deaf:
+        deaf.stdout.readline()
+        told = Strike(1.0, Act.RESTART, Part.POSTMASTER, pick=0.0)
+        strikes = Strikes(Postmasters(psutil.Process(deaf.pid)), [told])
+        strikes.look(1.0)
+        strikes.look(INSIST_S)
+        assert deaf.poll() is None
+        strikes.look(1.0 + INSIST_S)
+        assert deaf.wait(10) == -signal.SIGKILL
+    assert (strikes.struck.insisted, strikes.struck.kills) == (1, 0)
 
 
 # --- what is written down -----------------------------------------------------
