@@ -13,6 +13,7 @@ WITH ended AS (
   UPDATE campaigns_journey j SET
     state = 'cancelled', ended_at = %(now)s::timestamptz, held_due_at = NULL,
     watched_until = NULL, cause = '{"reason": "customer_gone"}'
-  FROM ended WHERE j.id = ANY(ARRAY[ended.journey_id]) AND j.ended_at IS NULL
+  FROM ended
+  WHERE j.id = ANY(ARRAY[ended.journey_id]) AND (j.ended_at IS NULL) IS TRUE
 )
 SELECT token, state FROM ended

@@ -183,7 +183,6 @@ def _unstopped(look: Function) -> Function:
                 suppressed=frozenset(),
                 subscribed=None,
                 consented=True,
-                journey_stopped=False,
             )
         return look(mail, state, facts, *rest, **named)
 

@@ -18,7 +18,6 @@ from campaigns.watching import server
 
 REFUSED: Final = (
     AddressKeyChanged,
-    demo_data.KeyMissing,
     incarnation.Restored,
     server_version.ServerUnfit,
 )
@@ -84,13 +83,18 @@ def _serve_metrics() -> None:
 def check_database() -> None:
     """Refuse a wrong key, none, or an old server. A database that is away is waited for."""
     try:
-        demo_data.confirm_key()
         server_version.confirm()
         incarnation.confirm()
         confirm()
-        if settings.SIMULATED:  # a rehearsal's data are a demo's
-            demo_data.begin()
     except REFUSED as refused:
         raise CommandError(str(refused)) from None
     except (*AWAY, ProgrammingError):
         distrust_connection()  # each task looks again before it works
+    try:
+        demo_data.confirm_key()
+        if settings.SIMULATED:  # a rehearsal's data are a demo's
+            demo_data.begin()
+    except demo_data.KeyMissing as missing:
+        raise CommandError(str(missing)) from None
+    except (*AWAY, ProgrammingError):
+        distrust_connection()
