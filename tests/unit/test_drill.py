@@ -367,7 +367,12 @@ def test_the_other_plans_take_nothing_out_and_hear_the_provider():
 
 # --- what strikes do ----------------------------------------------------------
 
-DEAF = "import signal, time; signal.signal(2, signal.SIG_IGN); print(); time.sleep(60)"
+DEAF = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(flush=True)
+time.sleep(600)
+"""
 
 
 class Postmasters:
