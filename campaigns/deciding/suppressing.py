@@ -142,10 +142,7 @@ def unsubscribe(
 
     def work(decision: Decision) -> bool:
         person = _lock_person(decision, customer_id)
-        topics = _topics(topic)
-        meant = topic if topic in topics else None
-        if meant is None:
-            topics = _topics(None)
+        meant = topic if topic is not None and _topics(topic) else None
         known = person.email if person and person.email else ""
         block = Block(
             address_hash=address_hash,
@@ -155,12 +152,15 @@ def unsubscribe(
             topic=meant,
         )
         blocked = suppress_within(decision, [block])
-        chosen = 0
-        if person is not None:
+        if person is None:
+            chosen = 0
+        elif meant is None:
+            chosen = refuse_within(decision, person.id, origin=origin, wording=wording)
+        else:
             proof = (origin, wording)
-            if meant is None:
-                _refuse_all(decision, person.id, proof=proof)
-            chosen = _choose(decision, person.id, topics, subscribed=False, proof=proof)
+            chosen = _choose(
+                decision, person.id, [meant], subscribed=False, proof=proof
+            )
         if message is not None:
             database.run(
                 "note_unsubscribed",
@@ -178,9 +178,16 @@ def refuse_within(decision: Decision, person: int, *, origin: str, wording: str)
 
     Topics made later are refused too. The address is suppressed by `suppress_within`.
     """
-    proof = (origin, wording)
-    _refuse_all(decision, person, proof=proof)
-    return _choose(decision, person, _topics(None), subscribed=False, proof=proof)
+    database.run(  # besides, as no list of topics holds those to come
+        "refuse_all",
+        customer=person,
+        origin=origin[:MAX_ORIGIN],
+        wording=wording,
+        now=decision.now,
+    )
+    return _choose(
+        decision, person, _topics(None), subscribed=False, proof=(origin, wording)
+    )
 
 
 def people_with(addresses: Iterable[str]) -> dict[str, list[int]]:
@@ -262,18 +269,6 @@ def _lock_person(decision: Decision, customer_id: int) -> Person | None:
 
 def _topics(topic: int | None) -> list[int]:
     return [row[0] for row in database.run("topics_meant", topic=topic)]
-
-
-def _refuse_all(decision: Decision, person: int, *, proof: tuple[str, str]) -> None:
-    """Keep a refusal of everything with its proof: no list of topics holds later ones."""
-    origin, wording = proof
-    database.run(
-        "refuse_all",
-        customer=person,
-        origin=origin[:MAX_ORIGIN],
-        wording=wording,
-        now=decision.now,
-    )
 
 
 def _choose(
