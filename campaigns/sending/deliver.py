@@ -11,11 +11,9 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
 
-from campaigns.deciding import database
 from campaigns.deciding.clock import steady_s
-from campaigns.deciding.database import DatabaseAway
+from campaigns.deciding.outage import AWAY
 from campaigns.domain.answers import Accepted, Ambiguous, Answer, Refusal, Refused
 from campaigns.metrics import counted
 from campaigns.sending.claim import Claim, claim, give_back
@@ -71,10 +69,9 @@ class Flight:
         """
         try:
             begun = _begun(claims)
-        except (DatabaseAway, DatabaseError, InterfaceError) as error:
-            if isinstance(error, DatabaseAway) or database.is_away(error):
-                with suppress(DatabaseError, InterfaceError):
-                    give_back(claims)
+        except AWAY:
+            with suppress(*AWAY):
+                give_back(claims)
             raise
         started = steady_s()
         self._under_way = True
