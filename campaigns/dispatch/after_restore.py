@@ -75,7 +75,7 @@ def put_in_order(*, until: datetime) -> Outcome:
         if worked_until is not None and until < worked_until:
             raise EndsTooEarly(worked_until)
         incarnation.note(incarnation.STOPPED, instead_of=found.noted)
-        done = Outcome(_backup(until), until)
+        done = Outcome(_backup(worked_until, until), until)
         _skip_numbers()
         worked = True
         while worked:
@@ -87,12 +87,12 @@ def put_in_order(*, until: datetime) -> Outcome:
     return done
 
 
-def _backup(until: datetime) -> datetime:
+def _backup(worked_until: datetime | None, until: datetime) -> datetime:
     """Return the last time that the data speak of: the backup is no older."""
     known: list[datetime | None] = [
         ClusterBeat.objects.aggregate(at=Max("sent_at"))["at"],
         IngestState.objects.get(pk=1).rotated_at,
-        _end_of_work(),
+        worked_until,
     ]
     return min(max(at for at in known if at is not None), until)
 
