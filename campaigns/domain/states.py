@@ -192,10 +192,10 @@ class SkipReason(StrEnum):
     EXPIRED = "expired"
     WINDOW = "outside_window"
     CONDITION = "condition_failed"
+    NO_CONNECTION = "no_connection"
+    CONTEXT_MOVED = "context_moved"
     TEMPLATE = "template_error"
     PAYLOAD = "payload_invalid"
-    CONTEXT_MOVED = "context_moved"
-    NO_CONNECTION = "no_connection"
 
 
 # What is held for one of these goes on by itself, once its rule does.
