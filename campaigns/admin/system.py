@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -15,6 +16,7 @@ from campaigns.admin.details import (
     Tool,
     allowed,
     badge,
+    demand,
     json_block,
     link,
     register,
@@ -22,6 +24,7 @@ from campaigns.admin.details import (
 )
 from campaigns.admin.lists import BigListAdmin
 from campaigns.deciding import clock
+from campaigns.feedback.apply import apply_again
 from campaigns.models import ClusterBeat, WebhookBatch, WebhookEndpoint
 
 BODY_SHOWN = 20_000
@@ -65,10 +68,10 @@ class WebhookEndpointAdmin(DetailAdmin):
 
 
 def batch_state(obj: WebhookBatch) -> SafeString:
-    """Return what became of a stored POST."""
-    if obj.error:
-        return badge("failed")
-    return badge("applied", "good") if obj.applied_at else badge("waiting")
+    """Return what became of a stored POST; one that is tried again has not failed yet."""
+    if obj.pending_at:
+        return badge("waiting")
+    return badge("failed") if obj.error else badge("applied", "good")
 
 
 @register(WebhookBatch)
@@ -107,12 +110,37 @@ class WebhookBatchAdmin(BigListAdmin):
                 ("Received", when(obj.received_at)),
                 ("Applied", when(obj.applied_at)),
                 ("Attempts", obj.attempts),
+                ("Next attempt", when(obj.pending_at)),
                 ("Error", obj.error or "-"),
                 ("Summary", json_block(obj.summary)),
             ],
         )
         body = bytes(obj.body)[:BODY_SHOWN].decode(errors="replace")
         yield Panel("As it came", body=json_block(body))
+
+    def tools(self, request: HttpRequest, obj: WebhookBatch) -> Iterable[Tool]:
+        """Return the button for what failed, once its cause is mended."""
+        if obj.error and not obj.pending_at and allowed(request, "change_webhookbatch"):
+            again = reverse("admin:campaigns_webhookbatch_again", args=[obj.pk])
+            yield Tool("Apply again", again)
+
+    def get_urls(self) -> list[Any]:
+        """Add where that button leads."""
+        again = "campaigns_webhookbatch_again"
+        return [
+            self.posted("<int:pk>/again/", self.again_view, again),
+            *super().get_urls(),
+        ]
+
+    def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Queue a body once more; the log keeps who did."""
+        demand(request, "change_webhookbatch")
+        batch = WebhookBatch.objects.defer("body").filter(pk=pk).first()
+        if batch is None or not apply_again(pk):
+            raise Http404("There is no such webhook batch.")
+        self.log_change(request, batch, "Apply again")
+        messages.success(request, "Queued: it is applied within seconds.")
+        return HttpResponseRedirect(self.page_of(pk))
 
 
 def beat_state(obj: ClusterBeat) -> SafeString:

@@ -4,6 +4,8 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.db import OperationalError, connection
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +95,49 @@ class TestTroubles:
         assert not apply_again(key + 1)
         # Known events change nothing, not even what was lifted since.
         assert Suppression.objects.get().lifted_at is not None
+        assert drain() == 0
+
+    def test_a_failed_body_has_a_button_and_one_that_is_tried_again_has_none(
+        self, monkeypatch, time, admin_client
+    ):
+        store([item(a_mail(a_customer()), "spamreport")])
+        key = WebhookBatch.objects.get().pk
+        page = f"/admin/campaigns/webhookbatch/{key}/change/"
+        button = f"/admin/campaigns/webhookbatch/{key}/again/"
+        with monkeypatch.context() as broken:
+            broken.setattr(applying, "read_batch", lambda body: 1 / 0)
+            drain()
+            shown = admin_client.get(page).content.decode()
+            assert "ZeroDivisionError" in shown
+            assert button not in shown
+            for _ in range(MAX_ATTEMPTS):
+                time.time += timedelta(hours=1)
+                drain()
+        assert button in admin_client.get(page).content.decode()
+        assert admin_client.get(button).status_code == 405
+        done = admin_client.post(button, follow=True).content.decode()
+        assert "Queued: it is applied within seconds." in done
+        assert button not in done
+        assert drain() == 1
+        assert Suppression.objects.exists()
+        assert LogEntry.objects.get().change_message == "Apply again"
+        gone = f"/admin/campaigns/webhookbatch/{key + 1}/again/"
+        assert admin_client.post(gone).status_code == 404
+
+    def test_who_may_only_look_has_no_body_applied_again(
+        self, client, django_user_model
+    ):
+        store([{"event": 1}])
+        drain()
+        assert WebhookBatch.objects.get().error
+        viewer = django_user_model.objects.create_user("v", password="x", is_staff=True)
+        viewer.user_permissions.add(
+            Permission.objects.get(codename="view_webhookbatch")
+        )
+        client.force_login(viewer)
+        address = f"/admin/campaigns/webhookbatch/{WebhookBatch.objects.get().pk}"
+        assert "again/" not in client.get(f"{address}/change/").content.decode()
+        assert client.post(f"{address}/again/").status_code == 403
         assert drain() == 0
 
     def test_who_comes_late_with_an_error_does_not_undo_what_another_applied(self):
