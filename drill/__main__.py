@@ -34,21 +34,23 @@ def main() -> int:
     _say(f"  {len(plan.strikes)} strikes planned, {plan.rate:.0f} events/s")
     folder = Path(tempfile.mkdtemp(prefix="drill-"))
     site = site_for(plan, folder)
+    is_green = False
     try:
         site.start()
         outcome = run(plan, site, name="drill")
         ((server,),) = site.sql("SHOW server_version")
+        is_green = not outcome.breaches
     finally:
         site.end()
+        if is_green:
+            shutil.rmtree(folder)
+        else:
+            _say(f"The data and logs are kept in {folder}.")
     _say(table(outcome))
     if plan.sabotage is None:
         write(outcome, RESULTS)
         publish(outcome, PAGE, host=machine.described(machine.host(server)))
-    if outcome.breaches:
-        _say(f"The data and logs are kept in {folder}.")
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    return 0 if is_green else 1
 
 
 def chosen() -> Plan:

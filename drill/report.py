@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from bench import machine
+from campaigns.reports.sums import CHECKS
 from drill.run import Outcome
+from drill.verdict import Breach
 
 LONG_S: Final = 600.0  # from here on a drill is worth a place in the docs
 BEGINS: Final = "<!-- the last long drill; written by make drill -->\n"
@@ -22,7 +24,7 @@ def figures(outcome: Outcome) -> dict[str, object]:
         "seconds": plan.seconds,
         "events_per_s": plan.rate,
         "speed": plan.speed,
-        "green": not verdict.breaches,
+        "green": not outcome.breaches,
         "events": {
             "posted": verdict.events,
             "acknowledged": verdict.acknowledged,
@@ -37,8 +39,14 @@ def figures(outcome: Outcome) -> dict[str, object]:
             "calls_without_answer": dict(sorted(outcome.unknown.items())),
         },
         "broken": {
-            breach.name.lower(): len(lines)
-            for breach, lines in verdict.breaches.items()
+            breach.name.lower(): len(outcome.breaches.get(breach, ()))
+            for breach in Breach
+        },
+        "differences": {
+            sum_: len(
+                [line for line in outcome.breaches.get(Breach.SUMS, ()) if sum_ in line]
+            )
+            for sum_ in CHECKS
         },
         "lateness_s": {
             "p50": round(verdict.lateness.p50, 3),

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import psycopg
@@ -30,10 +30,12 @@ RULES: Final[Mapping[str, Kind]] = {
 # What there may be while nothing is left to do: journeys that ended, or are kept
 # open by a goal alone. One statement, so that all of it is seen at one moment.
 BUSY: Final = """
-    SELECT 1 FROM campaigns_message WHERE state IN ('queued', 'claimed', 'sending')
-    UNION ALL SELECT 1 FROM campaigns_timer
-    UNION ALL SELECT 1 FROM campaigns_webhookbatch WHERE pending_at IS NOT NULL
-    LIMIT 1"""
+    SELECT format('mail %s is %s', id, state) FROM campaigns_message
+    WHERE state IN ('queued', 'claimed', 'sending')
+    UNION ALL SELECT format('journey %s has a timer', journey_id) FROM campaigns_timer
+    UNION ALL SELECT format('webhook batch %s waits', id) FROM campaigns_webhookbatch
+    WHERE pending_at IS NOT NULL
+    LIMIT 10"""
 STORED: Final = """
     SELECT message_id, count(*) FROM campaigns_event
     WHERE message_id LIKE %s GROUP BY 1"""
@@ -69,20 +71,21 @@ class Outcome:
     @property
     def breaches(self) -> Mapping[Breach, Sequence[str]]:
         """What was broken; empty is green."""
-        return self.verdict.breaches
+        missed, planned = self.struck.missed, len(self.plan.strikes)
+        if 2 * missed <= planned:
+            return self.verdict.breaches
+        spared = f"{missed} of {planned} strikes"
+        return {**self.verdict.breaches, Breach.SPARED: [spared]}
 
 
 def run(plan: Plan, site: Site, *, name: str) -> Outcome:
-    """Carry the plan out on a site that is ready; `name` must be new to it.
-
-    Raises AssertionError if the site is not quiet QUIET_S seconds after the load.
-    """
+    """Carry the plan out on a site that is ready; `name` must be new to it."""
     story = Story(name, int(plan.rate * plan.seconds) // BATCH * BATCH, plan.speed)
     before = _differences(site)
     told = _logs(site)
     control = Control(plan.sabotage, plan.lost)
     put(site.control, control)
-    site.set_faults([dict(fault) for fault in plan.faults])
+    site.set_faults({"rules": [dict(f) for f in plan.faults], "seed": plan.seed})
     reader = Reader(
         site.var / "simulator" / "simulator.jsonl", port=site.port, leaves=story.leaves
     ).start()
@@ -96,11 +99,11 @@ def run(plan: Plan, site: Site, *, name: str) -> Outcome:
     site.set_faults([dict(SILENT)] if plan.is_silent else [])
     put(site.control, Control(plan.sabotage))
     began = time.monotonic()
-    wait_for(lambda: is_quiet(site, strikes), "all work is done", within_s=QUIET_S)
+    unfinished = _unfinished(site, strikes)
     quiet_s = time.monotonic() - began
     reader.stop()
     seen = Seen(handovers=reader.handovers, left=reader.left)
-    books = _books(site, name, before)
+    books = replace(_books(site, name, before), unfinished=unfinished)
     put(site.control, Control())
     return Outcome(
         plan=plan,
@@ -112,6 +115,15 @@ def run(plan: Plan, site: Site, *, name: str) -> Outcome:
         unknown=dict(site.sql(UNKNOWN, f"{name}-%")),
         quiet_s=quiet_s,
     )
+
+
+def _unfinished(site: Site, strikes: Strikes) -> list[str]:
+    """Wait until all work is done; return what is left of it after QUIET_S seconds."""
+    try:
+        wait_for(lambda: is_quiet(site, strikes), "all work is done", within_s=QUIET_S)
+    except AssertionError as error:
+        return [str(error), *(line for (line,) in site.sql(BUSY))]
+    return []
 
 
 def is_quiet(site: Site, strikes: Strikes) -> bool:

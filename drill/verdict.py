@@ -25,6 +25,8 @@ class Breach(StrEnum):
     MAIL_INVENTED = "a mail counts as sent that was never taken"
     UNKNOWN_LEFT = "a mail is unknown though it was taken"
     SUMS = "the sums do not reconcile"
+    UNFINISHED = "work was left undone"
+    SPARED = "most strikes found nobody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,14 @@ class Books:
     """What the product's own rows say at the end, where nothing else can.
 
     `stored` counts event ids; `states` are the states of the messages by address
-    and kind; `differences` is what manage.py check_sums found.
+    and kind; `differences` is what manage.py check_sums found; `unfinished` is what
+    was still under way when the drill waited no longer.
     """
 
     stored: Mapping[str, int]
     states: Mails
     differences: Sequence[str] = ()
+    unfinished: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +129,7 @@ def judge(
         ),
         Breach.UNKNOWN_LEFT: [] if is_silent else _lines(unknown & log.keys()),
         Breach.SUMS: list(books.differences),
+        Breach.UNFINISHED: list(books.unfinished),
     }
     return Verdict(
         events=story.total,

@@ -1,9 +1,10 @@
 """Faults on demand: each is a rule with a rate and, if wanted, a number of times."""
 
 import random
+from collections.abc import MutableSequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from demo.sendgrid_simulator.answers import RefusedRequest
 
@@ -45,10 +46,15 @@ class Faults:
         self._rules: list[Fault] = []
 
     def put(self, wanted: object) -> None:
-        """Set the rules from JSON: a list, or the short form (see `_short`)."""
-        rules = _rules(wanted)
+        """Set the rules from JSON: a list, or the short form (see `_short`).
+
+        An object with `rules` may name a `seed`, from which chance begins anew.
+        """
+        rules, seed = _rules(wanted), _seed(wanted)
         with self._lock:
             self._rules = rules
+            if seed is not None:
+                self._random.seed(seed)
 
     def shown(self) -> list[dict[str, object]]:
         """Return the rules in force."""
@@ -65,6 +71,18 @@ class Faults:
                     self._rules = [r for r in self._rules if r.times != 0]
                     return rule
         return None
+
+    def shuffle(self, events: MutableSequence[Any]) -> None:
+        """Bring events into any order."""
+        with self._lock:
+            self._random.shuffle(events)
+
+
+def _seed(wanted: object) -> int | None:
+    seed = wanted.get("seed") if isinstance(wanted, dict) else None
+    if seed is not None and not isinstance(seed, int):
+        raise RefusedRequest(400, "faults.seed: a whole number")
+    return seed
 
 
 def _rules(wanted: object) -> list[Fault]:

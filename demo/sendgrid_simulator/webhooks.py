@@ -5,7 +5,6 @@ import http.client
 import itertools
 import json
 import logging
-import random
 import secrets
 import threading
 import time
@@ -186,7 +185,7 @@ class Webhooks:
 
     def _post(self, events: list[Kept]) -> bool:
         if self._faults.strike("webhook_shuffle"):
-            random.shuffle(events)
+            self._faults.shuffle(events)
         timestamp = str(int(now().timestamp()))
         body = body_of([kept.event for kept in events])
         headers = {

@@ -124,6 +124,7 @@ def test_without_a_key_nothing_passes(simulator, key):
         ("GET", "/mail/nobody", None, {}, 404),
         ("PUT", "/api/faults", b'[{"kind":"odd"}]', {}, 400),
         ("PUT", "/api/faults", b'[{"kind":"status","rate":7}]', {}, 400),
+        ("PUT", "/api/faults", b'{"rules":[],"seed":"x"}', {}, 400),
         ("PUT", "/api/webhook", b'{"url":"file:///etc/passwd"}', {}, 400),
         ("POST", "/api/events", b'{"message":"nobody","event":"open"}', {}, 404),
         ("DELETE", "/api/messages", None, {"Sec_Fetch_Site": "cross-site"}, 403),

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.machine import ROOT
+from campaigns.reports.sums import CHECKS
 from drill.inbox import Handover, Log
 from drill.plan import Sabotage, full, sabotaged, short
-from drill.report import BEGINS, ENDS, LONG_S, publish
+from drill.report import BEGINS, ENDS, LONG_S, figures, publish
 from drill.run import Outcome
 from drill.schedule import (
     LEAST_GAP_S,
@@ -307,6 +308,12 @@ def test_the_products_own_sums_count_too():
     assert broken(story, ledger, seen, books) == {Breach.SUMS}
 
 
+def test_work_that_was_left_undone_is_told():
+    story, ledger, seen, books = perfect()
+    books = replace(books, unfinished=["mail 7 is queued"])
+    assert broken(story, ledger, seen, books) == {Breach.UNFINISHED}
+
+
 def test_mails_of_another_story_are_not_ours():
     story, ledger, seen, books = perfect()
     other = replace(seen.handovers[0], address="t-0@example.com")
@@ -410,6 +417,30 @@ def an_outcome(seconds):
     verdict = judge(*perfect(), grace_s=GRACE_S)
     plan = full(7, seconds=seconds)
     return Outcome(plan=plan, verdict=verdict, struck=Struck(), restarts={})
+
+
+def test_the_figures_name_each_promise_and_each_sum_with_its_count():
+    story, ledger, seen, books = perfect()
+    sums = [*CHECKS][:2]
+    lost = {**books.stored, "s-7": 0}
+    books = replace(
+        books, stored=lost, differences=[f"{sums[0]} of rule 1: 3 is not 0"]
+    )
+    verdict = judge(story, ledger, seen, books, grace_s=GRACE_S)
+    told = figures(replace(an_outcome(60), verdict=verdict))
+    assert told["broken"].keys() == {breach.name.lower() for breach in Breach}
+    assert {name for name, n in told["broken"].items() if n} == {"event_lost", "sums"}
+    assert (told["differences"][sums[0]], told["differences"][sums[1]]) == (1, 0)
+    assert not told["green"]
+
+
+def test_a_drill_whose_strikes_found_nobody_is_not_green():
+    outcome = an_outcome(60)
+    planned = len(outcome.plan.strikes)
+    assert outcome.breaches == {}
+    few = replace(outcome, struck=Struck(missed=planned // 2))
+    most = replace(outcome, struck=Struck(missed=planned // 2 + 1))
+    assert (set(few.breaches), set(most.breaches)) == (set(), {Breach.SPARED})
 
 
 def test_a_long_drill_takes_the_last_ones_place_in_the_page(tmp_path):
