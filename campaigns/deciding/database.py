@@ -14,7 +14,15 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 from psycopg.adapt import Loader, Transformer
 from psycopg.errors import error_from_result
@@ -134,10 +142,11 @@ def greet(name: str, look: Callable[[list[Row]], None]) -> None:
 
 
 def _session() -> "_Session":
-    raw = connection.connection
-    found = _sessions.get(raw)
-    if found is None:
-        found = _sessions[raw] = _Session(raw)
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    raw = wrapper.connection
+    found = _sessions.get(wrapper)
+    if found is None or not found.is_of(raw):
+        found = _sessions[wrapper] = _Session(raw)
     if not found.is_known:
         found.look(found.run(found.greetings(), commit=False))
         found.is_known = True
@@ -159,6 +168,10 @@ class _Session:
         # Django leaves jsonb as text for its own fields to decode.
         cursor.adapters.register_loader("jsonb", _JsonbLoader)
         self._transformer = Transformer(cursor)
+
+    def is_of(self, raw: "psycopg.Connection[Row]") -> bool:
+        """Return whether it is of that connection, not of one that was closed."""
+        return self._raw is raw
 
     def greetings(self) -> list[Call]:
         """Return the statements that are asked before any other."""
@@ -289,7 +302,9 @@ class _Session:
 
 
 _greetings: dict[str, Callable[[list[Row]], None]] = {}
-_sessions: "WeakKeyDictionary[psycopg.Connection[Row], _Session]" = WeakKeyDictionary()
+# By Django's side of a connection, which outlives the server's: a session holds the
+# latter, so as its key that would never go.
+_sessions: WeakKeyDictionary[BaseDatabaseWrapper, _Session] = WeakKeyDictionary()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -53,7 +53,7 @@ def restored():
 
 def forget_connection():
     """Have the connection looked at again, as a new one is."""
-    found = database._sessions.get(connection.connection)
+    found = database._sessions.get(connections[DEFAULT_DB_ALIAS])
     if found is not None:
         found.is_known = False
 

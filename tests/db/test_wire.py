@@ -1,8 +1,10 @@
 """Statements as they go to PostgreSQL: binary values, pipelines, what is prepared."""
 
+import gc
 import struct
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
+from weakref import ref
 
 import psycopg
 import pytest
@@ -272,6 +274,15 @@ def test_no_connection_remembers_what_the_orm_wrote(options, monkeypatch):
     assert not kept._counts
     assert not kept._names
     connection.close()
+
+
+def test_a_connection_that_was_closed_is_forgotten():
+    run("double", value=1)
+    known = ref(connection.connection)
+    connection.close()
+    assert run("double", value=1) == [(3,)]
+    gc.collect()
+    assert known() is None
 
 
 def test_behind_a_pooler_each_transaction_brings_its_planning_and_leaves_none(pooled):
