@@ -16,7 +16,9 @@ from campaigns.deciding import clock, database, incarnation, marks, rulesets
 from campaigns.deciding.database import DatabaseAway
 from campaigns.deciding.ids import forget as forget_ids
 from campaigns.deciding.ids import new_id
+from campaigns.dispatch import due as dispatch_due
 from campaigns.dispatch.after_restore import SKIPPED_IDS, put_in_order
+from campaigns.feedback import due as feedback_due
 from campaigns.ingest import partitions
 from campaigns.journeys.advance import advance_due
 from campaigns.journeys.publishing import pause
@@ -89,6 +91,9 @@ def test_a_restored_one_takes_nothing_and_sends_nothing(world, caplog, monkeypat
     for _ in range(2):  # the connection is looked at until it fits
         with pytest.raises(DatabaseAway, match="after_restore"):
             world.does("ann", "Clicked")
+    # An exception would end the cluster's pusher, again and again.
+    assert not dispatch_due.anything_due()
+    assert not feedback_due.anything_due()
     for _ in range(3):
         tasks.drain_mail()
         tasks.apply_feedback()
