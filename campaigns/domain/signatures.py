@@ -86,12 +86,12 @@ def verify_sendgrid(
     signed_at = _signed_at(timestamp)
     if signed_at is None or signed_at - now > CLOCK_TOLERANCE:
         return Verdict.BAD_TIMESTAMP
-    usable = _usable(keys)
-    if not usable:
+    parsed = usable(keys)
+    if not parsed:
         return Verdict.BAD_KEY
     der = _canonical_base64(signature)
     payload = timestamp.encode("ascii") + body
-    if der is None or not any(_fits(key, der, payload) for key in usable):
+    if der is None or not any(_fits(key, der, payload) for key in parsed):
         return Verdict.BAD_SIGNATURE
     # Only now: "stale" is said of what SendGrid truly signed, "bad" of forgeries.
     return Verdict.STALE if now - signed_at > max_age else Verdict.OK
@@ -108,7 +108,8 @@ def _signed_at(timestamp: str) -> datetime | None:
         return None
 
 
-def _usable(keys: Sequence[str]) -> list[ec.EllipticCurvePublicKey]:
+def usable(keys: Sequence[str]) -> list[ec.EllipticCurvePublicKey]:
+    """Return those of the keys that a signature can be checked with."""
     parsed: list[ec.EllipticCurvePublicKey] = []
     for text in keys:
         try:

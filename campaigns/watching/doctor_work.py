@@ -1,16 +1,14 @@
 """The work: clusters, provider, webhooks, senders, and what waits for a person."""
 
-import base64
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from django.conf import settings
 from django.db.models import Q
 
 from campaigns.deciding import address_key, clock, incarnation
+from campaigns.domain.signatures import usable
 from campaigns.models import (
     ClusterBeat,
     Message,
@@ -154,25 +152,13 @@ def webhooks() -> Iterator[Finding]:
         )
         return
     for endpoint in endpoints:
-        if not any(map(_is_key, endpoint.public_keys)):
+        if not usable(endpoint.public_keys):
             yield error(
                 "webhook",
                 f"{endpoint} has no usable verification key: all it gets is refused.",
                 "Copy the key from SendGrid's signed event webhook.",
             )
     yield from _webhook_ages()
-
-
-def _is_key(text: str) -> bool:
-    try:
-        load_der_public_key(_decoded(text))
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True
-
-
-def _decoded(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
 
 
 def _webhook_ages() -> Iterator[Finding]:

@@ -1,11 +1,14 @@
 """Every finding of the doctor: brought about, found, and gone when it is mended."""
 
 import socket
+from base64 import b64encode
 from collections import namedtuple
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.core.management import call_command
 from django.db import OperationalError, connection
 
@@ -366,6 +369,17 @@ def test_a_webhook_that_is_missing_or_has_no_key_is_found():
     assert worst(doctor_work.webhooks) == GOOD
     WebhookEndpoint.objects.update(enabled=False)
     assert worst(doctor_work.webhooks) == ERROR
+
+
+def test_the_doctor_takes_the_keys_that_the_door_takes():
+    other = ec.generate_private_key(ec.SECP384R1()).public_key()
+    der = other.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    endpoint = an_endpoint(b64encode(der).decode())
+    assert worst(doctor_work.webhooks) == ERROR
+    head, tail = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
+    endpoint.public_keys = [f"{head}\n{PUBLIC[:64]}\n{PUBLIC[64:]}\n{tail}\n"]
+    endpoint.save()
+    assert worst(doctor_work.webhooks) == GOOD
 
 
 def test_a_provider_that_fell_silent_is_found():
