@@ -81,7 +81,8 @@ def unreadable() -> list[Unreadable]:
     """Return the versions that cannot be read and so count as paused. Takes no lock."""
     number = IngestState.objects.values_list("ruleset", flat=True).get(pk=1)
     at(number)
-    return [_unreadable[key] for key in sorted(_unreadable)]
+    found = _unreadable  # another thread may put a newer one in its place
+    return [found[key] for key in sorted(found)]
 
 
 def forget() -> None:
@@ -97,11 +98,14 @@ def _read_documents() -> dict[int, tuple[int, Document]]:
     global _unreadable
     found: dict[int, tuple[int, Document]] = {}
     refused: dict[int, Unreadable] = {}
-    rows = RuleVersion.objects.values_list("pk", "number", "rule", "document")
-    for pk, number, rule, document in rows:
+    versions = list(RuleVersion.objects.values_list("pk", "number", "rule"))
+    unread = [pk for pk, _, _ in versions if pk not in _documents]
+    chosen = RuleVersion.objects.filter(pk__in=unread)
+    documents = dict(chosen.values_list("pk", "document"))
+    for pk, number, rule in versions:
         try:
             if pk not in _documents:
-                _documents[pk] = parse_document(document)
+                _documents[pk] = parse_document(documents[pk])
             found[pk] = (rule, _documents[pk])
         except DocumentInvalid as error:
             refused[pk] = Unreadable(pk, number, rule, str(error)[:MAX_PROBLEM])

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.transaction import atomic
 
 from campaigns.deciding import clock, counting, database, load, rulesets
@@ -243,9 +243,9 @@ def decide(
             restarts += 1
             if restarts > RESTARTS:
                 raise
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             if database.is_away(error):
-                with suppress(DatabaseError):
+                with suppress(DatabaseError, InterfaceError):
                     connection.close()
                 raise DatabaseAway(str(error)) from error
             deadlocks += 1
