@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from time import perf_counter
@@ -60,7 +60,8 @@ class Batch:
     def without(self, event: IncomingEvent, code: str) -> "Batch":
         """Return the batch with that event among the rejected."""
         rest = [e for e in self.events if e.message_id != event.message_id]
-        return Batch(rest, self.source, (*self.rejected, _refusal(event, code)))
+        rejected = (*self.rejected, _refusal(event, code))
+        return replace(self, events=rest, rejected=rejected)
 
 
 def record(
@@ -103,23 +104,26 @@ def _count(batches: Sequence[Batch], results: Sequence[Recorded]) -> None:
             counted.DECISIONS.labels(kind).observe(now - batch.read_at)
 
 
-def _record_all(batches: Sequence[Batch]) -> list[Recorded]:
+def _record_all(
+    batches: Sequence[Batch], *, one_failed: bool = False
+) -> list[Recorded]:
     recording = _Recording(batches)
     try:
         return decide(recording.record, stage="ingest", state=recording.opening)
     except partitions.Missing as missing:
         partitions.create(missing.month)
-        return _record_all(batches)
+        return _record_all(batches, one_failed=one_failed)
     except EventFailed as failed:
         logger.exception("event could not be decided about")
-        return _record_all(
-            [
-                b.without(failed.event, "undecidable")
-                if b.source.id == failed.source.id
-                else b
-                for b in batches
-            ]
-        )
+        if one_failed:  # and there may be many more
+            return _halved(batches, code="undecidable")
+        rest = [
+            b.without(failed.event, "undecidable")
+            if b.source.id == failed.source.id
+            else b
+            for b in batches
+        ]
+        return _record_all(rest, one_failed=True)
     except DatabaseError as error:
         if not database.is_data_error(error) or not any(b.events for b in batches):
             raise
@@ -135,8 +139,8 @@ def _halved(batches: Sequence[Batch], *, code: str) -> list[Recorded]:
     if len(batch.events) == 1:
         return _record_all([batch.without(batch.events[0], code)])
     half = len(batch.events) // 2
-    first = Batch(batch.events[:half], batch.source, batch.rejected)
-    second = Batch(batch.events[half:], batch.source)
+    first = replace(batch, events=batch.events[:half])
+    second = replace(batch, events=batch.events[half:], rejected=())
     return [_record_all([first])[0] + _record_all([second])[0]]
 
 

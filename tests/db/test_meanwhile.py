@@ -75,6 +75,27 @@ def test_an_event_that_cannot_be_decided_about_harms_no_other(
     assert stored() == [e.message_id for e in batch if e.name != "Viewed"]
 
 
+def test_many_that_cannot_be_decided_about_are_found_without_trying_all_for_each(
+    world, monkeypatch
+):
+    real, tried = Intake.take, []
+
+    def take(self, event, *args, **kwargs):
+        tried.append(event)
+        if event.name == "Viewed":
+            raise ValueError("nobody knows")
+        return real(self, event, *args, **kwargs)
+
+    monkeypatch.setattr(Intake, "take", take)
+    batch = [
+        world.event(name=name, user_id="ann") for name in ["Viewed", "Bought"] * 40
+    ]
+    found = world.post(*batch)
+    assert [r.code for r in found.refused] == ["undecidable"] * 40
+    assert stored() == [e.message_id for e in batch if e.name == "Bought"]
+    assert len(tried) < 10 * len(batch)
+
+
 @pytest.mark.parametrize("place", [0, 20], ids=["stored meanwhile", "decided about"])
 def test_an_event_that_the_database_refuses_harms_no_other(world, batch, place):
     batch[place].properties["nul"] = "\0"
