@@ -6,11 +6,12 @@ from enum import StrEnum
 
 
 class Refusal(StrEnum):
-    """Why a provider surely did not take a mail."""
+    """Why a provider surely has not taken a mail."""
 
     NOT_REACHED = "not_reached"  # connection refused, DNS, TLS: try again
     RATE_LIMITED = "rate_limited"  # 429: everybody waits, the attempt is free
     UNAUTHORISED = "unauthorised"  # 401, 403: the provider is paused
+    NOT_TRIED = "not_tried"  # it waited for its turn too long: the attempt is free
     INVALID = "invalid"  # any other documented 4xx: this mail will never pass
 
 

@@ -12,6 +12,7 @@ from campaigns.domain.ruleset import Ruleset
 from campaigns.domain.states import AttemptState, MessageState
 
 MAX_ATTEMPTS: Final = 5
+FREE: Final = (Refusal.RATE_LIMITED, Refusal.UNAUTHORISED, Refusal.NOT_TRIED)
 NOT_FINAL: Final = (MessageState.SENDING, MessageState.UNKNOWN)
 FIRST_BACKOFF: Final = timedelta(seconds=5)
 LONGEST_BACKOFF: Final = timedelta(hours=1)
@@ -91,7 +92,7 @@ def _refused(
             settled_at=now,
         )
         return failed, AttemptState.REFUSED
-    free = answer.refusal in (Refusal.RATE_LIMITED, Refusal.UNAUTHORISED)
+    free = answer.refusal in FREE
     queued = mail.move(
         MessageState.QUEUED,
         not_before=now + backoff(mail.attempt, answer.retry_after),

@@ -67,6 +67,7 @@ SUPPRESSIONS: Final[Mapping[str, str]] = {
 }
 REFUSALS: Final[Mapping[str, str]] = {
     "not_reached": "the provider could not be reached",
+    "not_tried": "it waited for its turn for too long",
     "rate_limited": "the provider asked for a slower rate",
     "unauthorised": "the provider refused our key",
     "invalid": "the provider refused the mail",

@@ -157,9 +157,7 @@ def _word(answer: Answer) -> str:
 
 def _answer(begun: Begun, started: float) -> Answer:
     if steady_s() - started > FROZEN_S:
-        return Refused(
-            Refusal.NOT_REACHED, "The machine slept between the decision and the call."
-        )
+        return Refused(Refusal.NOT_TRIED, "It waited for its turn for too long.")
     try:
         return begun.account.send(begun.packed, timeout_s=settings.POST_DEADLINE_S)
     except Exception as error:

@@ -150,7 +150,8 @@ def _settle_all(decision: Decision, answered: Sequence[Answered]) -> list[_Sent]
             sent.append(_sent(mail, before, now=decision.now))
         decision.states[person] = state
         ended.append(_Ended(each.token, attempt, each.answer))
-        providers.setdefault(mail.provider, []).append(each.answer)
+        if _was_asked(each.answer):
+            providers.setdefault(mail.provider, []).append(each.answer)
         decision.note("settle", {"mail": mail.id, "answer": describe(each.answer)})
     _end_attempts(decision, ended)
     for provider, answers in sorted(providers.items()):
@@ -223,6 +224,11 @@ def _note_health(decision: Decision, provider: int, answers: Sequence[Answer]) -
         paused_until=None if paused is None else decision.now + paused,
         pause_reason=reason,
     )
+
+
+def _was_asked(answer: Answer) -> bool:
+    """Return whether the provider had to do with the answer at all."""
+    return not (isinstance(answer, Refused) and answer.refusal is Refusal.NOT_TRIED)
 
 
 def _failed(answer: Answer) -> bool:

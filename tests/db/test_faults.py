@@ -457,6 +457,28 @@ def test_a_provider_that_asks_for_a_pause_is_asked_for_nothing_more(
     assert Attempt.objects.count() == 1
 
 
+def test_a_mail_that_waited_for_its_turn_too_long_is_not_tried_and_loses_nothing(
+    world, simulator, monkeypatch
+):
+    world.rule("news", "Viewed")
+    world.known("ann")
+    world.does("ann", "Viewed")
+    Provider.objects.update(failures=3)
+    with monkeypatch.context() as stalled:
+        stalled.setattr(deliver, "FROZEN_S", -1.0)
+        for _ in range(2 * MAX_ATTEMPTS):
+            drain()
+            let_backoff_end()
+    mail = Message.objects.get()
+    assert (mail.state, mail.attempt) == ("queued", 0)
+    assert mail.detail["refusal"] == "not_tried"
+    assert Provider.objects.get().failures == 3
+    drain()
+    mail.refresh_from_db()
+    assert mail.state == "sent"
+    assert handed_over(simulator) == 1
+
+
 def break_provider(world, simulator, people):
     world.rule("news", "Viewed")
     simulator.faults({"kind": "status", "status": 500})

@@ -36,6 +36,7 @@ HANDED = mail(state=MessageState.SENDING, sending_at=EARLIER, reason="half done"
 UNKNOWN = mail(state=MessageState.UNKNOWN, reason="no_answer", settled_at=EARLIER)
 BUSY = Refused(Refusal.RATE_LIMITED, "slow down", 429, timedelta(seconds=40))
 LOCKED_OUT = Refused(Refusal.UNAUTHORISED, "wrong key", 401)
+NOT_TRIED = Refused(Refusal.NOT_TRIED, "too late")
 NOT_REACHED = Refused(Refusal.NOT_REACHED, "connection refused")
 INVALID = Refused(Refusal.INVALID, "no such template", 400)
 SILENCE = Ambiguous("timed out")
@@ -160,7 +161,7 @@ def test_a_busy_provider_gets_the_mail_again_and_the_attempt_was_free():
 
 
 @pytest.mark.parametrize(
-    ("answer", "left"), [(BUSY, 0), (LOCKED_OUT, 0), (NOT_REACHED, 1)]
+    ("answer", "left"), [(BUSY, 0), (LOCKED_OUT, 0), (NOT_TRIED, 0), (NOT_REACHED, 1)]
 )
 def test_only_what_the_mail_itself_may_have_caused_uses_up_an_attempt(answer, left):
     assert settle(HANDED, answer, now=NOON)[0].attempt == left
@@ -177,7 +178,9 @@ def test_a_provider_that_cannot_be_reached_is_tried_five_times():
     assert attempt is AttemptState.REFUSED
 
 
-@pytest.mark.parametrize("answer", [BUSY, LOCKED_OUT], ids=["busy", "locked-out"])
+@pytest.mark.parametrize(
+    "answer", [BUSY, LOCKED_OUT, NOT_TRIED], ids=["busy", "locked-out", "not tried"]
+)
 def test_a_provider_that_takes_nobodys_mail_is_waited_for_without_end(answer):
     assert settle(replace(HANDED, attempt=9), answer, now=NOON)[0].state == "queued"
 
