@@ -55,7 +55,6 @@ ROOTS: Final = (
     "unsubscribe_url",
     "sender",
     "company",
-    "message",
 )
 """The names that a template may begin with."""
 

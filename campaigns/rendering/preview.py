@@ -138,6 +138,7 @@ def _context(
             "unsubscribe_url": UNSUBSCRIBE_URL,
             "sender": {"name": "Sample Sender", "address": "1 Sample Street"},
             "company": "Sample Company",
+            "journey": {"woken_by": None},
             "now": OCCURRED_AT.isoformat(),
         },
     )

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from campaigns.deciding import database, rulesets
+from campaigns.deciding import clock, database, rulesets
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.database import Result, Row, call
 from campaigns.deciding.load import person_of_row
@@ -16,6 +17,7 @@ from campaigns.domain.liquid import TemplateInvalid, context_of
 from campaigns.domain.people import EventRef, Mail, Person, State
 from campaigns.domain.states import Kind
 from campaigns.domain.steps import Trigger
+from campaigns.domain.timing import zone_of
 from campaigns.providers.base import Provider, Unfit
 from campaigns.rendering.compose import compose
 from campaigns.rendering.links import unsubscribe_url
@@ -26,6 +28,7 @@ from campaigns.sending.claim import Claim
 logger = logging.getLogger(__name__)
 
 MAX_PROBLEM_CHARS: Final = 500
+UTC: Final = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +219,7 @@ def _parts(row: _Row, person: Person, found: TriggerRow, known: _Known) -> MailP
         properties=found.trigger.properties,
         context=found.trigger.context,
         occurred_at=found.occurred_at,
-        extra={"journey": {"woken_by": row.woken_by}},
+        extra={"journey": {"woken_by": row.woken_by}, "now": _now_of(person)},
     )
     doc = version.document
     email = person.email or ""
@@ -242,6 +245,11 @@ def _parts(row: _Row, person: Person, found: TriggerRow, known: _Known) -> MailP
         campaign=f"rule-{version.rule}",
         language=person.locale or "en",
     )
+
+
+def _now_of(person: Person) -> str:
+    """Return what "now" is in a template: in the person's zone, UTC if it is unknown."""
+    return clock.now().astimezone(zone_of(person.time_zone, UTC)).isoformat()
 
 
 def _name_of(person: Person) -> str:

@@ -251,7 +251,7 @@ def test_problems_knows_locals_loops_and_all_roots():
     source = (
         "{% assign a = customer.x %}{{ a }}{% for p in trigger.items %}{{ p.b }}"
         "{{ forloop.index }}{% endfor %}{{ event.y }}{{ sender.name }}{{ company }}"
-        "{{ unsubscribe_url }}{{ journey.woken_by }}{{ message.id }}"
+        "{{ unsubscribe_url }}{{ journey.woken_by }}"
         "{% capture c %}{% endcapture %}{{ c }}"
     )
     assert problems(source) == []
