@@ -32,8 +32,30 @@ def test_a_rate_is_compared_with_its_neighbour_of_the_same_repeat():
     assert reached.median == 1.0
     assert reached.by_cpu == pytest.approx((1.0, 3.0, 0.8))
     assert reached.passed is True
-    assert reached.noisy
     assert made.missed() == []
+
+
+@pytest.mark.parametrize(
+    ("slowest", "cpu_s", "judged", "verdict"),
+    [
+        (1.5, 1.2, "clock", "reached"),
+        (1.6, 1.2, "cpu", "**missed** (by CPU)"),
+        (1.6, 1.0, "cpu", "reached (by CPU)"),
+        (1.6, 0.0, "clock", "reached"),
+    ],
+    ids=["steady", "noisy and dear", "noisy and cheap", "noisy without CPU"],
+)
+def test_a_noisy_clock_gives_way_to_processor_time(slowest, cpu_s, judged, verdict):
+    ratio = Ratio(id="r", title="ours / theirs", num="a", den="b", target=0.9)
+    made = Report(ratios=[ratio])
+    for seconds in (1.0, 1.0, slowest):
+        made.add("a", Sample(10, seconds, Cpu(own=cpu_s)))
+        made.add("b", Sample(10, 1.0, Cpu(own=1.0)))
+    (reached,) = made.reached()
+    assert reached.median == 1.0
+    assert (reached.as_json()["judged"], reached.verdict) == (judged, verdict)
+    assert reached.as_json()["pass"] is (len(made.missed()) == 0)
+    assert table([reached]).endswith(f"| ≥ 0.90 | {verdict} |")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +88,7 @@ def test_a_late_percentile_is_a_figure_of_its_own():
         "max": 99.0,
         "cpu_median": None,
         "noisy": False,
+        "judged": "clock",
         "target": 250,
         "pass": None,
     }
