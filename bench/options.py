@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-RESULTS: Final = Path(__file__).parent / "results" / "latest.json"
+FOLDER: Final = Path(__file__).parent / "results"
+WHOLE: Final = FOLDER / "latest.json"
+PART: Final = FOLDER / "part.json"  # of a run that leaves scenarios or rows out
 HISTORY: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 
 
@@ -60,7 +62,6 @@ class Options:
     sizes: Sizes
     only: tuple[str, ...]
     repeat: int
-    waiting: int
     soak_minutes: float
     json: Path
     history: Path | None
@@ -80,12 +81,15 @@ def read(arguments: Sequence[str], *, names: Sequence[str]) -> Options:
         help=f"some scenarios: {', '.join(names)}",
     )  # fmt: skip
     parser.add_argument("--repeat", type=int, help="timed parts of each side")
-    parser.add_argument("--timers", type=int, help="timers that wait (1,000,000)")
+    parser.add_argument("--timers", type=int, help="timers and mails that wait")
     parser.add_argument(
         "--soak", type=float, default=0.0, metavar="MINUTES",
         help="load the whole product for so long, and watch its memory",
     )  # fmt: skip
-    parser.add_argument("--json", type=Path, default=RESULTS, help="where to write")
+    parser.add_argument(
+        "--json", type=Path,
+        help="where to write (bench/results/latest.json; with --quick or --only part.json)",
+    )  # fmt: skip
     parser.add_argument(
         "--no-history", action="store_true", help="leave docs/performance.md alone"
     )
@@ -94,13 +98,13 @@ def read(arguments: Sequence[str], *, names: Sequence[str]) -> Options:
     )
     given = parser.parse_args(arguments)
     sizes = QUICK if given.quick else FULL
+    usual = PART if given.quick or given.only else WHOLE
     return Options(
-        sizes=sizes,
+        sizes=replace(sizes, waiting=given.timers or sizes.waiting),
         only=tuple(given.only),
         repeat=max(1, given.repeat or sizes.repeat),
-        waiting=given.timers or sizes.waiting,
         soak_minutes=given.soak,
-        json=given.json.absolute(),
+        json=(given.json or usual).absolute(),
         history=None if given.no_history else HISTORY,
         gate=given.gate,
     )

@@ -1,14 +1,14 @@
 """Samples to ratios, and both to JSON and to a table."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Literal
 
 from bench.measure import Sample
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2  # 1 had `errors`, always 0, in each result, and no `judged`
 NOISY: Final = 1.5  # a spread beyond which the processor time judges
 
 By = Literal["rate", "cost", "p50", "p99", "value"]
@@ -118,6 +118,11 @@ class Report:
         """Add the next repeat's sample of a scenario."""
         self.samples[scenario].append(sample)
 
+    def drop(self, *, but: Collection[str]) -> None:
+        """Forget the samples of all other scenarios, and with them their ratios."""
+        for name in self.samples.keys() - set(but):
+            del self.samples[name]
+
     def reached(self) -> list[Reached]:
         """Return the ratios whose scenarios have run."""
         return [r for ratio in self.ratios if (r := self._reached(ratio)) is not None]
@@ -155,7 +160,6 @@ def _row(scenario: str, repeat: int, sample: Sample) -> dict[str, object]:
         "client_cpu_us": round(sample.client_cpu_us, 1),
         "srv_cpu_us": round(sample.server_cpu_us, 1),
         "pg_cpu_us": round(sample.postgres_cpu_us, 1),
-        "errors": 0,  # a run with errors has no result
     }
     return row if sample.value is None else row | {"value": round(sample.value, 3)}
 

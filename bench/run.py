@@ -11,7 +11,7 @@ from django.db import connection
 
 from bench import machine, publish
 from bench.bench import Bench
-from bench.options import Options
+from bench.options import Options, Sizes
 from bench.results import Ratio, WrongResult, figures, table
 from bench.scenarios import (
     caches,
@@ -35,7 +35,7 @@ class Scenario:
 
     name: str
     run: Callable[[Bench], None]
-    ratios: Callable[[], list[Ratio]]
+    ratios: Callable[[Sizes], list[Ratio]]
 
 
 SCENARIOS: Final[Sequence[Scenario]] = (
@@ -84,13 +84,15 @@ def run(options: Options, stage: Stage) -> int:
 
 
 def one(bench: Bench, scenario: Scenario) -> None:
-    """Run a scenario; what is wrong with it is noted, and the others go on."""
+    """Run a scenario; if it is wrong, that is all that is kept of it; others go on."""
     began = time.perf_counter()
     bench.say(f"{scenario.name} …")
-    bench.report.ratios += scenario.ratios()
+    before = set(bench.report.samples)
+    bench.report.ratios += scenario.ratios(bench.sizes)
     try:
         scenario.run(bench)
     except WrongResult as wrong:
+        bench.report.drop(but=before)
         bench.report.wrong.append(f"{scenario.name}: {wrong}")
         bench.say(f"{scenario.name}: wrong: {wrong}")
     bench.say(f"{scenario.name}: {time.perf_counter() - began:.1f} s")

@@ -14,6 +14,7 @@ from django.core.cache.backends.redis import RedisCache
 from bench.bench import Bench
 from bench.machine import ROOT
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, expect
 from bench.ports import free_port
 from bench.results import Ratio
@@ -39,7 +40,7 @@ NAMES: Final = """
 """
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

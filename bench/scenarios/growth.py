@@ -3,6 +3,7 @@
 from bench.bench import Bench
 from bench.feed import Feed, total
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, execute, expect
 from bench.results import Ratio
 from bench.world import (
@@ -40,12 +41,13 @@ KEYS = """
 """
 
 
-def stored_ratios() -> list[Ratio]:
+def stored_ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="stored",
-            title="ingest, batch 100: 5 million events and 1 million customers stored / none",
+            title=f"ingest, batch {SIZE}: {sizes.stored_events:,} events and "
+            f"{sizes.stored_people:,} customers stored / none and {_few(sizes):,}",
             num="stored.many",
             den="stored.none",
             target=0.8,
@@ -56,10 +58,9 @@ def stored_ratios() -> list[Ratio]:
 def run_stored(bench: Bench) -> None:
     """Time batches where much is stored, and where nothing is."""
     sizes = bench.sizes
-    few = min(FEW_PEOPLE, sizes.stored_people)
     with bench.places("many", "none") as (many, none):
         sides = []
-        for place, people in ((many, sizes.stored_people), (none, few)):
+        for place, people in ((many, sizes.stored_people), (none, _few(sizes))):
             with place.here():
                 shop = open_shop()
                 add_rule(shop, "Cart", ENTERS)
@@ -75,12 +76,17 @@ def run_stored(bench: Bench) -> None:
         sides[1].check()
 
 
-def rules_ratios() -> list[Ratio]:
+def _few(sizes: Sizes) -> int:
+    """Return how many customers there are where little is stored."""
+    return min(FEW_PEOPLE, sizes.stored_people)
+
+
+def rules_ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="rules",
-            title="cost of an event, batch 100: 10,000 active rules / 10",
+            title=f"cost of an event, batch {SIZE}: {sizes.rules:,} active rules / {FEW_RULES}",
             num="rules.many",
             den="rules.few",
             by="cost",

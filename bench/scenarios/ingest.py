@@ -9,6 +9,7 @@ from msgspec.json import encode
 from bench.bench import Bench
 from bench.feed import Feed, total
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, expect, rows
 from bench.results import Ratio
 from bench.world import ENTERS, Shop, add_people, add_rule, open_shop
@@ -27,7 +28,7 @@ BLIND_TARGET: Final = 0.5
 Columns = dict[str, Any]
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     found = []
     for share in (30, 0):

@@ -18,6 +18,7 @@ from bench.bench import Bench
 from bench.client import Spec
 from bench.load import load
 from bench.measure import Meter, Sample
+from bench.options import Sizes
 from bench.ports import free_port
 from bench.results import Ratio, WrongResult
 from bench.servers import is_ready, running, wait_for
@@ -34,7 +35,7 @@ WARM_SHARE: Final = 0.2  # of a soak, in which caches and pools fill
 PEOPLE: Final = 50_000
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -8,6 +8,7 @@ from typing import Final
 from bench.bench import Bench
 from bench.feed import Feed, total
 from bench.measure import Cpu, Sample
+from bench.options import Sizes
 from bench.pipes import Child, child
 from bench.place import Place, count, expect
 from bench.results import Ratio
@@ -19,7 +20,7 @@ from campaigns.journeys.advance import advance_due
 SIZES: Final = (100, 1)
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -9,6 +9,7 @@ from django.test import override_settings
 
 from bench.bench import Bench
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, execute, expect, rows
 from bench.results import Ratio
 from bench.servers import cluster, until
@@ -42,7 +43,7 @@ PRODUCTS: Final = [
 ]
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -9,6 +9,7 @@ from django_q.conf import Conf
 
 from bench.bench import Bench
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, execute, expect, rows
 from bench.results import Ratio, WrongResult
 from bench.servers import cluster, until
@@ -31,12 +32,12 @@ TASKS: Final = """
 """
 
 
-def ratios() -> list[Ratio]:
+def ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="timers",
-            title="advance and claim: a million timers or more waiting / none (time each)",
+            title=f"advance and claim: {sizes.waiting:,} timers waiting / none (time each)",
             num="timers.many",
             den="timers.none",
             by="cost",
@@ -49,10 +50,10 @@ def run(bench: Bench) -> None:
     """Time due timers to claimed mails, with many others waiting and with none."""
     with bench.places("many", "none") as (many, none):
         sides = [_Side(bench, place) for place in (many, none)]
-        people = min(MANY_PEOPLE, bench.options.waiting)
+        people = min(MANY_PEOPLE, bench.sizes.waiting)
         with many.here():
             add_people(people)
-            waiting = bench.options.waiting
+            waiting = bench.sizes.waiting
             add_waiting(
                 sides[0].rule,
                 range(1, waiting + 1),
@@ -63,7 +64,6 @@ def run(bench: Bench) -> None:
             )
             execute("VACUUM ANALYZE campaigns_timer, campaigns_journey")
             execute("CHECKPOINT")
-            bench.report.notes.append(f"{waiting:,} timers waited.")
         for side in sides:
             side.sample()
         bench.interleaved(
@@ -118,12 +118,13 @@ def _advance_and_claim() -> int:
     return claimed
 
 
-def claims_ratios() -> list[Ratio]:
+def claims_ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="claims/async_task",
-            title="claims with 1 million mails waiting / one async_task a message, as many waiting",
+            title=f"claims with {sizes.waiting:,} mails waiting / "
+            "one async_task a message, as many waiting",
             num="claims.rows",
             den="claims.tasks",
             target=100,
@@ -133,7 +134,7 @@ def claims_ratios() -> list[Ratio]:
 
 def run_claims(bench: Bench) -> None:
     """Time claims of due mails, and of due tasks in django-q2's own table."""
-    waiting = bench.options.waiting
+    waiting = bench.sizes.waiting
     with bench.places("rows", "tasks") as (ours, theirs):
         with ours.here():
             rule = add_rule(open_shop(), "Cart", ENTERS)
@@ -194,12 +195,12 @@ def _dequeue(n: int) -> int:
     return done
 
 
-def due_ratios() -> list[Ratio]:
+def due_ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="due.claimed",
-            title="due to claimed at 500 due a second: p99",
+            title=f"due to claimed at {sizes.due_per_s} due a second: p99",
             num="due.claimed",
             by="p99",
             target=250,

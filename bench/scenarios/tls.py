@@ -13,6 +13,7 @@ from sendgrid import SendGridAPIClient
 from bench.bench import Bench
 from bench.certificates import certificates
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import expect
 from bench.results import Ratio
 from bench.scenarios.sends import API_KEY, TIMEOUT_S, an_email
@@ -25,7 +26,7 @@ from campaigns.providers.sendgrid.payload import mail_of
 ACCEPTED: Final = 202
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -9,6 +9,7 @@ from bench.client import Spec
 from bench.crew import Crew
 from bench.load import load
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, expect, rows
 from bench.results import Ratio, WrongResult
 from bench.servers import granian, web
@@ -23,19 +24,19 @@ HOT: Final = "Hot"
 NAIVE: Final = {"DJANGO_SETTINGS_MODULE": "bench.naive_settings"}
 
 
-def ratios() -> list[Ratio]:
+def ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(
             id="http/naive",
-            title="single events over HTTP, 64 connections / naive Django ORM view",
+            title=f"single events over HTTP, {sizes.connections} connections / naive Django ORM view",
             num="http.single",
             den="http.naive",
             target=15,
         ),
         Ratio(
             id="http/transaction",
-            title="single events over HTTP, 64 connections / one transaction a request",
+            title=f"single events over HTTP, {sizes.connections} connections / one transaction a request",
             num="http.single",
             den="http.transaction",
             target=2,
@@ -95,12 +96,12 @@ def run(bench: Bench) -> None:
             side.check()
 
 
-def hot_ratios() -> list[Ratio]:
+def hot_ratios(sizes: Sizes) -> list[Ratio]:
     """Return what is compared; only a collapse would be wrong."""
     return [
         Ratio(
             id="hot",
-            title="one hot person, 64 connections / 64 people",
+            title=f"one hot person, {sizes.connections} connections / {sizes.connections} people",
             num="hot.one",
             den="hot.many",
         )
@@ -135,7 +136,7 @@ def run_hot(bench: Bench) -> None:
             expect("deadlocks", deadlocks, 0)
 
 
-def batch_ratios() -> list[Ratio]:
+def batch_ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from bench.bench import Bench
 from bench.measure import Sample
+from bench.options import Sizes
 from bench.place import Place, count, expect
 from bench.results import Ratio
 from bench.world import open_shop
@@ -29,7 +30,7 @@ EVENTS: Final = ("delivered", "open")  # two of each mail
 LONG_S: Final = 600.0
 
 
-def ratios() -> list[Ratio]:
+def ratios(_sizes: Sizes) -> list[Ratio]:
     """Return what is compared."""
     return [
         Ratio(

@@ -2,12 +2,15 @@
 
 import json
 import socket
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
+from bench import load as loading
 from bench import options, publish, run
-from bench.client import Line, Spec, post
+from bench.client import Line, Spec, Told, post
 from bench.measure import Cpu, Sample, percentile
 from bench.results import Ratio, Report, WrongResult, figures, table
 
@@ -150,19 +153,105 @@ def test_an_unwanted_run_leaves_the_page_alone():
     assert options.read(["--quick"], names=()).history == options.HISTORY
 
 
-def test_a_scenario_that_does_wrong_ends_only_itself():
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ([], options.WHOLE),
+        (["--timers", "7"], options.WHOLE),
+        (["--quick"], options.PART),
+        (["--only", "hot"], options.PART),
+        (["--only", "hot", "--json", "/tmp/some.json"], Path("/tmp/some.json")),
+    ],
+    ids=["whole", "whole and more", "quick", "only some", "named"],
+)
+def test_a_part_of_a_run_leaves_the_last_whole_one_alone(asked, where):
+    assert options.read(asked, names=("hot",)).json == where
+    kept_out = (options.HISTORY.parents[1] / ".gitignore").read_text().splitlines()
+    assert "/bench/results/part.json" in kept_out
+    assert options.PART.parts[-3:] == ("bench", "results", "part.json")
+
+
+def test_titles_say_how_much_there_was():
+    sizes = replace(
+        options.read(["--quick", "--timers", "7654321"], names=()).sizes,
+        connections=63, stored_events=1_234_567, stored_people=7_001, rules=4_321,
+        due_per_s=77,
+    )  # fmt: skip
+    titles = [r.title for s in run.SCENARIOS for r in s.ratios(sizes)]
+    for figure, times in {
+        "7,654,321 timers": 1,
+        "7,654,321 mails": 1,
+        "63 connections": 3,
+        "63 people": 1,
+        "1,234,567 events and 7,001 customers stored / none and 7,001": 1,
+        "4,321 active rules / 10": 1,
+        "77 due a second": 1,
+    }.items():
+        assert len([title for title in titles if figure in title]) == times, figure
+    assert not [title for title in titles if "million" in title]
+
+
+def test_of_a_scenario_that_does_wrong_nothing_else_is_written(tmp_path):
     said = []
 
     class Run:
         report = Report()
+        sizes = options.QUICK
         say = staticmethod(said.append)
 
-    def wrong(_bench):
-        raise WrongResult("events: 9, and not 10")
+    def scenario(name, *, wrong):
+        def measure(bench):
+            for side in ("num", "den"):
+                bench.report.add(f"{name}.{side}", Sample(10, 1))
+            if wrong:
+                raise WrongResult("events: 9, and not 10")
 
-    run.one(Run(), run.Scenario("ingest", wrong, list))
-    assert Run.report.wrong == ["ingest: events: 9, and not 10"]
-    assert "ingest: wrong: events: 9, and not 10" in said
+        def ratios(_sizes):
+            sides = {"num": f"{name}.num", "den": f"{name}.den"}
+            return [Ratio(id=name, title=name, target=0.5, **sides)]
+
+        return run.Scenario(name, measure, ratios)
+
+    for name, wrong in (("hot", False), ("web", True), ("tls", False)):
+        run.one(Run(), scenario(name, wrong=wrong))
+    assert "web: wrong: events: 9, and not 10" in said
+    chosen = options_writing_to(tmp_path)
+    publish.write(chosen, Run.report, host=HOST, seconds=90)
+    found = json.loads(chosen.json.read_text())
+    assert found["wrong"] == ["web: events: 9, and not 10"]
+    assert [each["id"] for each in found["ratios"]] == ["hot", "tls"]
+    rows = [row["scenario"] for row in found["results"]]
+    assert rows == ["hot.num", "hot.den", "tls.num", "tls.den"]
+
+
+def test_one_refused_request_makes_a_load_wrong(monkeypatch):
+    class Client:
+        """One that was refused twice, and answered often."""
+
+        def asked(self, _spec):
+            pass
+
+        def say(self, _word):
+            pass
+
+        def told(self):
+            return asdict(Told(requests=9, events=7, refused=["HTTP/1.1 503", "no"]))
+
+    class Meter:
+        cpu = Cpu
+
+    @contextmanager
+    def child(_module):
+        yield Client()
+
+    monkeypatch.setattr(loading, "CLIENTS", 1)
+    monkeypatch.setattr(loading, "child", child)
+    spec = Spec(
+        port=1, key="k", name="n", connections=3, seconds=0.0, people=3,
+        enters="Added", passes="Looked",
+    )  # fmt: skip
+    with pytest.raises(WrongResult, match="2 requests were refused: HTTP"):
+        loading.load(spec, Meter())
 
 
 def test_requests_that_are_refused_count_for_nothing():
