@@ -11,8 +11,8 @@ from bench import options
 from bench.stage import Stage
 
 NAMES: Final = (
-    "ingest", "stored", "rules", "web", "batches", "hot", "caches", "timers", "claims", "due",
-    "sends", "tls", "webhooks", "peer", "memory",
+    "ingest", "dup", "poison", "stored", "rules", "web", "batches", "hot", "caches",
+    "timers", "claims", "due", "sends", "tls", "webhooks", "peer", "memory",
 )  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from bench.scenarios import (
     ingest,
     memory,
     peer,
+    poison,
+    repeats,
     sends,
     timers,
     tls,
@@ -40,6 +42,8 @@ class Scenario:
 
 SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("ingest", ingest.run, ingest.ratios),
+    Scenario("dup", repeats.run, repeats.ratios),
+    Scenario("poison", poison.run, poison.ratios),
     Scenario("stored", growth.run_stored, growth.stored_ratios),
     Scenario("rules", growth.run_rules, growth.rules_ratios),
     Scenario("web", web.run, web.ratios),

@@ -12,7 +12,7 @@ from bench import __main__ as command
 
 ROOT = Path(__file__).parents[2]
 GROUPS = {
-    "decisions": ("ingest", "stored", "rules"),
+    "decisions": ("ingest", "dup", "poison", "stored", "rules"),
     "http": ("web", "batches", "hot", "caches"),
     "timers": ("timers", "claims", "due"),
     "mails": ("sends", "tls", "webhooks", "peer"),
