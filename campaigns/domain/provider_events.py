@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeGuard
 
+from campaigns.domain.clean import mend_text
 from campaigns.domain.states import SuppressionReason
 
 MESSAGE_ARG: Final = "et_message"
@@ -31,7 +32,6 @@ _MAX_INT64: Final = 2**63 - 1
 # no time at all.
 _EARLIEST: Final = int(datetime(2009, 1, 1, tzinfo=UTC).timestamp())
 _LATEST: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-_ODD_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses them
 
 
 class DeliveryType(StrEnum):
@@ -299,7 +299,7 @@ def _text(value: object, limit: int = MAX_RAW_CHARS) -> str:
     """Return trimmed text fit for PostgreSQL, or '' for what is no text."""
     if not isinstance(value, str):
         return ""
-    return _ODD_TEXT.sub("\ufffd", value[: limit * 2].strip())[:limit]
+    return mend_text(value[: limit * 2].strip())[:limit]
 
 
 def _reference(value: object) -> str | None:

@@ -13,6 +13,7 @@ from campaigns.deciding import clock, database
 from campaigns.deciding.outage import AWAY
 from campaigns.deciding.transaction import Decision, decide
 from campaigns.deciding.write import text
+from campaigns.domain.clean import mend_text
 from campaigns.domain.provider_events import ProviderEvent, RejectedItem, read_batch
 from campaigns.feedback.effects import Applied, apply_events
 from campaigns.metrics import counted
@@ -113,7 +114,7 @@ def _put_off(batch: _Batch, error: str) -> None:
         again_at = clock.now() + FIRST_RETRY * 4**before
     else:
         counted.GIVEN_UP.inc()
-    shown = error.replace("\x00", "\ufffd")[:MAX_ERROR_CHARS]
+    shown = mend_text(error)[:MAX_ERROR_CHARS]
     database.run("retry_webhook_batch", id=batch.id, again_at=again_at, error=shown)
 
 

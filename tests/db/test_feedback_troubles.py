@@ -58,7 +58,7 @@ class TestTroubles:
 
         def read(body):
             if body == bytes(poison.body):
-                raise RuntimeError("boom \x00")
+                raise RuntimeError("boom \x00\ud800")
             return real(body)
 
         monkeypatch.setattr(applying, "read_batch", read)
@@ -68,7 +68,7 @@ class TestTroubles:
             drain()
         poison.refresh_from_db()
         assert (poison.attempts, poison.pending_at) == (MAX_ATTEMPTS, None)
-        assert poison.error == "RuntimeError: boom \ufffd"
+        assert poison.error == "RuntimeError: boom \ufffd\ufffd"
         assert poison.applied_at is None
 
     def test_a_body_whose_processes_die_goes_on_waiting_but_rarely(self, time):
