@@ -191,9 +191,7 @@ def _wanted(node: Compare, op: str) -> str:
 
 def expected(node: Compare) -> str:
     """Return the value that the comparison is with, as people read it ("" if none)."""
-    if node.value is UNSET:
-        return ""
-    return str(node.value) if isinstance(node.value, Duration) else show(node.value)
+    return "" if node.value is UNSET else show(node.value)
 
 
 def _is_number(value: object) -> bool:
@@ -211,7 +209,7 @@ def _text_of(value: object) -> str:
         case None | bool():
             text = "null" if value is None else str(value).lower()
         case str():
-            text = f'"{value[: MAX_SHOWN + 1]}"'
+            text = f'"{value[:MAX_SHOWN]}"'
         case list() | tuple():
             text = _list_text(value)
         case Mapping():

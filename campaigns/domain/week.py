@@ -12,7 +12,7 @@ Interval = tuple[int, int]
 
 def minute_of_day(text: str) -> int:
     """Return the minute that "HH:MM" names, 0 to 1440."""
-    return int(text[:2]) * 60 + int(text[3:5])
+    return int(text[:2]) * 60 + int(text[3:])
 
 
 @lru_cache(maxsize=4096)

@@ -88,7 +88,14 @@ def _found(name: str) -> Module:
         killed=sum(end in KILLED for end in counts),
         timed_out=counts.count("timeout"),
         survivors=tuple(survivors),
+        commit=_commit_of(path),
     )
+
+
+def _commit_of(path: Path) -> str:
+    command = ["git", "log", "-1", "--format=%h", "--", str(path)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return found.stdout.strip()
 
 
 def _survivor(module: str, key: str, path: Path) -> Survivor:

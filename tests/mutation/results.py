@@ -28,12 +28,16 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Module:
-    """What became of a module's mutants. One that never ends is noticed, too."""
+    """What became of a module's mutants. One that never ends is noticed, too.
+
+    `commit` is the latest that changed the module when its mutants were made.
+    """
 
     mutants: int
     killed: int
     timed_out: int
     survivors: tuple[Survivor, ...]
+    commit: str = ""
 
     @property
     def percent(self) -> float:
@@ -88,12 +92,12 @@ def as_json(found: Mapping[str, Module]) -> str:
 def table(found: Mapping[str, Module]) -> str:
     """Return the results as a table in Markdown."""
     rows = [
-        "| module | mutants | killed | survived | timed out | noticed |",
-        "|---|---|---|---|---|---|",
+        "| module | of commit | mutants | killed | survived | timed out | noticed |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, each in found.items():
         rows.append(
-            f"| `{name}` | {each.mutants} | {each.killed} | {len(each.survivors)}"
+            f"| `{name}` | {each.commit} | {each.mutants} | {each.killed} | {len(each.survivors)}"
             f" | {each.timed_out} | {each.percent:.1f} % |"
         )
     return "\n".join(rows) + "\n"

@@ -343,10 +343,12 @@ def test_a_time_without_a_zone_is_refused():
         (("09:00", "17:00", 0), ("16:00", "10:00"), [(600, 960)]),
         (("22:00", "07:00", 0), ("23:00", "06:00"), [(1320, 1380), (1800, 1860)]),
         (("09:00", "17:00", 0), ("08:00", "18:00"), []),
+        (("09:00", "09:00", 0), None, []),
     ],
     ids=[
         "always", "a-day", "over-the-weeks-end", "two-days", "joined",
         "two-nights", "siesta", "touching", "both-ends", "night", "covered",
+        "never",
     ],
 )  # fmt: skip
 def test_windows_are_the_open_minutes_of_a_week(window, quiet, opens):
