@@ -94,7 +94,9 @@ def _found(name: str) -> Module:
 
 def _commit_of(path: Path) -> str:
     command = ["git", "log", "-1", "--format=%h", "--", str(path)]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return found.stdout.strip()
 
 
