@@ -8,6 +8,7 @@ counts as 0 in arithmetic, and the filter `safe`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from io import StringIO
 from typing import Any, Final, NoReturn, TextIO
 
@@ -261,6 +262,9 @@ def dotted(path: list[object]) -> str:
     return text[:200]
 
 
+_NUMBERS: Final = (int, float, Decimal)
+
+
 class _Printed(OutputNode):
     """{{ ... }}, which prints text and numbers only, no groups of values."""
 
@@ -278,7 +282,10 @@ class _Printed(OutputNode):
                 "loop over it with {% for %}.",
                 line=line_of(self.token),
             )
-        return buffer.write(to_liquid_string(value, context.autoescape))
+        shown = to_liquid_string(value, context.autoescape)
+        if type(value) in _NUMBERS and isinstance(buffer, CountedOutput):
+            return buffer.put(shown, shown)
+        return buffer.write(shown)
 
 
 class _Echoed(_Printed, EchoNode):

@@ -98,6 +98,8 @@ PLACES = {
     "a tag's name": "<{{ trigger.tag }}>Text</{{ trigger.tag }}>after",
     "an attribute": "<ol {{ trigger.start }}><li>Text</li></ol>",
     "a number that counts": '<ol start="{{ trigger.n }}"><li>Text</li></ol>',
+    "a text that counts": '<ol start="{{ trigger.text }}"><li>Text</li></ol>',
+    "numbers": "<p>{{ trigger.n }}. {{ trigger.n }} things</p><p>{{ trigger.n }} left</p>",
     "a comment": "<!-- {{ trigger.a }} --><p>Text</p>",
     "an entity": "<p>&{{ trigger.entity }};</p>",
     "a captured text": "{% capture x %}<b>{{ trigger.a }}</b>{% endcapture %}<p>{{ x }}</p>",
@@ -108,9 +110,10 @@ PLACES = {
 
 @pytest.mark.parametrize("html", PLACES.values(), ids=PLACES.keys())
 @settings(deadline=None, max_examples=60)
-@given(a=WORDS, b=CALM)
-def test_a_value_reads_the_same_wherever_it_stands(html, a, b):
-    more = {"none": "", "tag": "h2", "start": "start=3", "n": 3, "entity": "copy"}
+@given(a=WORDS, b=CALM, n=st.integers(-9, 10**9) | st.floats(-9, 1e9))
+def test_a_value_reads_the_same_wherever_it_stands(html, a, b, n):
+    more = {"none": "", "tag": "h2", "start": "start=3", "entity": "copy"}
+    more |= {"n": n, "text": "3"}
     made = marked(html, {"a": a, "b": b, "lines": f"{a}\n{b}", **more})
     assert text_of_marked(made) == text_of(made.text)
 
@@ -144,6 +147,7 @@ def test_what_looks_like_a_mark_is_not_taken_for_one():
 def test_mails_of_one_shape_are_read_once():
     texts._text_of_frame.cache_clear()
     for number in range(20):
-        made = marked("<p>Hello {{ trigger.a }}</p>", {"a": f"n{number}"})
-        assert text_of_marked(made) == f"Hello n{number}"
+        html = "<p>Hello {{ trigger.a }}, {{ trigger.n }} left</p>"
+        made = marked(html, {"a": f"n{number}", "n": number})
+        assert text_of_marked(made) == f"Hello n{number}, {number} left"
     assert texts._text_of_frame.cache_info().misses == 1
