@@ -3,12 +3,10 @@
 import logging
 import re
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import Final
 
 from django.conf import settings
-from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
@@ -16,7 +14,8 @@ from django.views.decorators.csrf import csrf_exempt
 from campaigns.deciding import clock
 from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.domain.signatures import Verdict, verify_sendgrid
-from campaigns.models import RefusedCount, WebhookBatch, WebhookEndpoint
+from campaigns.metrics.refused import REFUSED
+from campaigns.models import WebhookBatch, WebhookEndpoint
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +88,11 @@ def sendgrid(request: HttpRequest, slug: str) -> HttpResponse:
         max_age=settings.WEBHOOK_MAX_AGE,
     )
     if verdict is not Verdict.OK:
-        _count_refused(verdict, now)
+        logger.warning("a webhook was refused: %s", verdict)
+        REFUSED.count(f"webhook_{verdict}")
         status = 401 if verdict is Verdict.NO_SIGNATURE else 403
         raise _Refused(status, str(verdict), f"Not believed: {_WHY[verdict]}.")
+    REFUSED.flush_if_due()
     WebhookBatch.objects.create(
         endpoint=endpoint, received_at=now, pending_at=now, body=body
     )
@@ -129,13 +130,3 @@ def _read(request: HttpRequest) -> bytes:
     if left:
         raise _Refused(400, "incomplete_body", "The body ended too early.")
     return b"".join(parts)
-
-
-def _count_refused(verdict: Verdict, now: datetime) -> None:
-    """Count it where the admin shows refused requests; the body is not kept."""
-    logger.warning("a webhook was refused: %s", verdict)
-    row, _ = RefusedCount.objects.get_or_create(
-        hour=now.replace(minute=0, second=0, microsecond=0),
-        reason=f"webhook_{verdict}",
-    )
-    RefusedCount.objects.filter(pk=row.pk).update(count=F("count") + 1)

@@ -14,11 +14,11 @@ from campaigns.deciding import clock
 from campaigns.deciding.outage import AWAY, distrust_connection
 from campaigns.domain.events import SourceRef, Trust
 from campaigns.ingest.lane import LANE
+from campaigns.metrics.refused import REFUSED
 from campaigns.receive import answers, cors, taking
 from campaigns.receive.auth import KEYS, named_key
 from campaigns.receive.body import read_body
 from campaigns.receive.limits import LIMITER, address_key, costs, public_rate
-from campaigns.receive.refusals import REFUSALS
 from campaigns.receive.wire import segment
 from campaigns.receive.wire.base import BadBody, Parsed
 
@@ -60,7 +60,7 @@ def door(*methods: str) -> Callable[[View], View]:
 def _answer(view: View, request: HttpRequest, kwargs: dict[str, str]) -> HttpResponse:
     try:
         response = view(request, **kwargs)
-        REFUSALS.flush_if_due()
+        REFUSED.flush_if_due()
     except _RefusedError as error:
         return error.response
     except BadBody as error:
@@ -101,7 +101,7 @@ def post_events(request: HttpRequest, *, call: str) -> HttpResponse:
     try:
         batch = taking.read(call, named_key(request), desk.body, desk=desk)
     except taking.KeyRefused as error:
-        REFUSALS.count(error.reason)
+        REFUSED.count(error.reason)
         # No WWW-Authenticate: browsers would ask visitors to log in.
         return answers.refused(401, error.reason, error.message)
     if not (batch.events or batch.rejected):
@@ -114,7 +114,7 @@ def browser_settings(request: HttpRequest, *, key: str) -> HttpResponse:
     """Tell the browser snippet where to post; it asks by its `cdnURL`."""
     key = unquote(key)
     if KEYS.find(key) is None:
-        REFUSALS.count("unknown_key")
+        REFUSED.count("unknown_key")
         return answers.refused(
             404, "unknown_key", "No source has this write key; look in the admin."
         )

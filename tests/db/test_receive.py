@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from campaigns.domain.events import Trust
 from campaigns.ingest import partitions
+from campaigns.metrics.refused import REFUSED
 from campaigns.models import Event, RefusedCount, RejectedEvent, Source, SourceKey
 from campaigns.receive import views
 from campaigns.receive.auth import KEYS, hash_key
 from campaigns.receive.limits import LIMITER
-from campaigns.receive.refusals import REFUSALS
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +26,7 @@ KEY = "write-key-of-the-shop"
 @pytest.fixture(autouse=True)
 def fresh_process():
     """What a process remembers between requests, as after its start."""
-    for memory in (KEYS, LIMITER, REFUSALS, partitions):
+    for memory in (KEYS, LIMITER, REFUSED, partitions):
         memory.forget()
 
 
@@ -117,7 +117,7 @@ def test_an_unknown_key_in_the_body_is_refused(source):
 
 def test_counts_of_refused_requests_add_up(source):
     post("track", track())
-    REFUSALS._flushed_at = None
+    REFUSED._flushed_at = None
     post("track", track())
     assert RefusedCount.objects.get().count == 2
 

@@ -12,10 +12,10 @@ from campaigns.admin.frames import POLICY
 from campaigns.domain.events import Trust
 from campaigns.ingest import partitions
 from campaigns.journeys.publishing import publish
+from campaigns.metrics.refused import REFUSED
 from campaigns.models import RejectedEvent, Source, SourceKey, TemplateVersion
 from campaigns.receive.auth import KEYS, hash_key
 from campaigns.receive.limits import LIMITER
-from campaigns.receive.refusals import REFUSALS
 from tests.db.admin_pages import pages
 from tests.db.mail_rows import a_customer, a_mail
 from tests.db.rule_rows import a_rule
@@ -30,7 +30,7 @@ RAW = (b"<img src=x", b"<svg onload", b"alert(1)>", b"</script><svg")
 @pytest.fixture(autouse=True)
 def fresh_process():
     """What a process remembers between requests, as after its start."""
-    for memory in (KEYS, LIMITER, REFUSALS, partitions):
+    for memory in (KEYS, LIMITER, REFUSED, partitions):
         memory.forget()
 
 

@@ -13,11 +13,11 @@ from campaigns.deciding import clock
 from campaigns.domain.events import Trust
 from campaigns.ingest import lane as lanes
 from campaigns.ingest.lane import LANE, Lane
+from campaigns.metrics.refused import REFUSED
 from campaigns.models import Event, RejectedEvent, Source, SourceKey
 from campaigns.receive import taking
 from campaigns.receive.auth import KEYS, MAX_AGE_S, REFRESH_S, hash_key
 from campaigns.receive.limits import LIMITER
-from campaigns.receive.refusals import REFUSALS
 from emailtriggers import events, ways
 from emailtriggers.door import Answer, Later, Request
 from emailtriggers.wsgi import application
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sources(transactional_db):
     """A secret and a public source, whose keys this process has just read."""
     Event.objects.all().delete()  # a flush passes over the partitioned table
-    for memory in (KEYS, LIMITER, REFUSALS, events):
+    for memory in (KEYS, LIMITER, REFUSED, events):
         memory.forget()
     for key, trust in ((KEY, Trust.SECRET), (PUBLIC_KEY, Trust.PUBLIC)):
         source = Source.objects.create(name=key, kind="segment", trust=trust)

@@ -9,6 +9,7 @@ from django.test import Client
 
 from campaigns.feedback.apply import drain
 from campaigns.feedback.views import MAX_BODY_BYTES
+from campaigns.metrics.refused import REFUSED
 from campaigns.models import (
     RefusedCount,
     WebhookBatch,
@@ -30,6 +31,13 @@ from tests.db.webhooks import (
 )
 
 pytestmark = pytest.mark.usefixtures("time")
+
+
+@pytest.fixture(autouse=True)
+def as_new():
+    REFUSED.forget()
+    yield
+    REFUSED.forget()
 
 
 @pytest.mark.django_db
@@ -72,6 +80,19 @@ class TestTheDoor:
         assert (response.status_code, response.json()["reason"]) == (status, reason)
         assert not WebhookBatch.objects.exists()
         assert RefusedCount.objects.get().reason == f"webhook_{reason}"
+
+    def test_a_flood_of_forged_ones_costs_no_write_each(
+        self, django_assert_num_queries
+    ):
+        end = an_endpoint()
+        deliver(end, b"[]", private=OTHER_PRIVATE)
+        with django_assert_num_queries(9):  # to find the endpoint
+            for _ in range(9):
+                deliver(end, b"[]", private=OTHER_PRIVATE)
+        assert RefusedCount.objects.get().count == 1
+        REFUSED._flushed_at = None  # as after some seconds
+        assert deliver(end, b"[]").status_code == 200
+        assert RefusedCount.objects.get().count == 10
 
     def test_any_changed_byte_is_refused(self):
         body = json.dumps([{"event": "bounce", "email": "a@example.com"}]).encode()

@@ -8,15 +8,15 @@ from django.utils import timezone
 from campaigns.deciding import rulesets
 from campaigns.domain.events import Trust
 from campaigns.ingest import partitions
+from campaigns.metrics.refused import REFUSED
 from campaigns.models import Event, IngestState, Source, SourceKey
 from campaigns.receive.auth import KEYS, hash_key
 from campaigns.receive.limits import LIMITER
-from campaigns.receive.refusals import REFUSALS
 
 
 def fresh_start():
     """Let this process forget what it knew of the last test's database."""
-    for memory in (KEYS, LIMITER, REFUSALS, partitions, rulesets):
+    for memory in (KEYS, LIMITER, REFUSED, partitions, rulesets):
         memory.forget()
     IngestState.objects.get_or_create(id=1, defaults={"rotated_at": timezone.now()})
 

@@ -1,4 +1,4 @@
-"""Count the requests that came without a valid key; nothing else of them is kept."""
+"""Count the requests without a valid key or signature; nothing else of them is kept."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ def add_counts(counts: Counter[tuple[datetime, str]]) -> None:
 
 
 @dataclass(slots=True)
-class Refusals:
+class RefusedRequests:
     """Counts kept in the process and written every FLUSH_S seconds.
 
     So a flood of bad keys costs no write each; a killed process loses at most
@@ -71,4 +71,4 @@ class Refusals:
             self._flushed_at = None
 
 
-REFUSALS: Final = Refusals()
+REFUSED: Final = RefusedRequests()
