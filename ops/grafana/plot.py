@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--ago", type=float, default=0.0, help="minutes since its end")
     parser.add_argument("--interval", default="20s", help="for $__rate_interval")
-    parser.add_argument("--panels", type=int, default=12, help="the first so many")
+    parser.add_argument("--panels", type=int, help="only the first so many")
     chosen = parser.parse_args()
     end = time.time() - chosen.ago * 60  # noqa: TID251 - the present is drawn
     start = end - chosen.minutes * 60
