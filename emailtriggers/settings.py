@@ -220,6 +220,9 @@ SILENCED_SYSTEM_CHECKS = [
 # Ingest reads bodies by its own limits; this guards the forms of the admin.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+FILE_UPLOAD_HANDLERS: list[str] = []  # no form takes a file, so none is ever kept
+# Django's default is a cookie, which browsers would keep with the addresses in it.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 ADMIN_THEME = choice(env, "ADMIN_THEME", ("unfold", "plain"))
 UNFOLD = theme.UNFOLD

@@ -113,3 +113,33 @@ def test_archiving_is_asked_before(page, live_server):
     expect(page.locator(".et-status .et-badge")).to_have_text("active")
     assert "for good?" in asked[0]
     assert Rule.objects.get().status == "active"
+
+
+KEPT = "() => JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+
+
+def test_the_browser_keeps_nothing_of_anybody(page, live_server):
+    person = a_customer("ada@example.com")
+    mail = a_mail(person, context={})
+    for where in (
+        "campaigns/customer/?q=ada@example.com",
+        f"campaigns/message/{mail.pk}/change/",
+        "campaigns/suppression/add/",
+    ):
+        page.goto(f"{live_server.url}/admin/{where}")
+    page.fill("#id_address", "ada@example.com")
+    page.fill("#id_note", "asked by phone")
+    page.press("#id_note", "Enter")
+    expect(page.get_by_text("is suppressed from now on")).to_be_visible()
+    page.goto(f"{live_server.url}/admin/campaigns/customer/{person.pk}/change/")
+    expect(page.get_by_text("ada@example.com").first).to_be_visible()
+    cookies = {cookie["name"] for cookie in page.context.cookies()}
+    assert cookies == {"sessionid", "csrftoken", "et_zone"}
+    assert "ada" not in page.evaluate(KEPT)
+
+    page.evaluate("document.querySelector('form[action$=\"/logout/\"]').submit()")
+    page.wait_for_load_state("networkidle")
+    assert "ada" not in page.evaluate(KEPT)
+    page.go_back()
+    expect(page.locator("#id_password")).to_be_visible()
+    assert "ada@example.com" not in page.content()
