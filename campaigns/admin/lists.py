@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from campaigns.admin.details import DetailAdmin
+from campaigns.admin.details import DetailAdmin, looked
 
 COUNTED: Final = 10_000
 OLDER: Final = "older_than"
@@ -152,6 +152,12 @@ class BigListAdmin(DetailAdmin):
     change_list_template = "admin/campaigns/big_list.html"
     search_fields = ("id",)
     search_help_text = "An e-mail address or an id."
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list, and log who looked; not for whom, which may be an address."""
+        shown = super().changelist_view(request, extra_context)
+        looked(request, f"a list of {self.opts.verbose_name_plural}")
+        return shown
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         """Return the list without page numbers."""

@@ -17,6 +17,7 @@ from campaigns.admin.details import (
     demand,
     json_block,
     link,
+    looked,
     register,
     related,
     said,
@@ -209,6 +210,7 @@ class MessageAdmin(OfPeopleAdmin):
         message = Message.objects.filter(pk=pk).first()
         if message is None:
             raise Http404("There is no such mail.")
+        looked(request, f"the mail of message {pk}")
         shown = shown_mail(message)
         return framed(shown.email.html) if shown.email else framed_words(shown.problem)
 

@@ -1,6 +1,8 @@
 """Attacks on the admin: what strangers wrote, forged forms, staff without permission."""
 
 import json
+import logging
+from html.parser import HTMLParser
 
 import pytest
 from django.contrib import admin
@@ -107,6 +109,82 @@ def test_a_mail_is_framed_where_nothing_runs():
     page = client.get(reverse("admin:campaigns_message_change", args=[mail.pk]))
     frames = page.content.decode().split("<iframe")[1:]
     assert all('sandbox=""' in frame.partition(">")[0] for frame in frames)
+
+
+class Running(HTMLParser):
+    """Gathers of a page what a browser would run, or follow: `found`."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self._in_script = False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self._in_script = tag == "script" and "json" not in dict(attrs).get("type", "")
+        for name, value in attrs:
+            if name.startswith(("on", "x-", "@", ":", "hx-")) or (
+                name in ("href", "src", "action", "formaction", "srcdoc", "style")
+            ):
+                self.found.append(value or "")
+
+    def handle_endtag(self, tag):
+        self._in_script = False
+
+    def handle_data(self, data):
+        if self._in_script:
+            self.found.append(data)
+
+
+def test_what_is_gathered_is_what_runs():
+    page = '<a x-data="1" title="2" href="3">4</a><script>5</script><p @click="6">7'
+    assert Running(page).found == ["1", "3", "5", "6"]
+    assert Running('<script type="application/json">1</script>').found == []
+
+
+def test_nothing_that_a_stranger_wrote_is_in_script_or_in_what_the_theme_evaluates():
+    """The theme takes expressions from attributes: there escaping would not help."""
+    poison_everything()
+    client = a_client("root", superuser=True)
+    seen = 0
+    for address in pages():
+        running = Running(client.get(address).content.decode()).found
+        assert [text for text in running if "alert(" in text] == [], address
+        seen += len(running)
+    assert seen > 1000
+
+
+def test_each_look_at_peoples_data_is_logged_by_numbers(caplog):
+    _, mail = poison_everything()
+    client = a_client("root", superuser=True)
+    user, person = get_user_model().objects.get(), mail.customer
+    caplog.set_level(logging.INFO, "campaigns.admin")
+    for address in (
+        "/admin/campaigns/customer/?q=ada@example.com",
+        reverse("admin:campaigns_customer_change", args=[person.pk]),
+        reverse("admin:campaigns_message_change", args=[mail.pk]),
+        reverse("admin:campaigns_message_mail", args=[mail.pk]),
+        "/admin/campaigns/rule/",
+    ):
+        assert client.get(address).status_code == 200
+    assert client.get("/admin/campaigns/customer/4711/change/").status_code != 200
+    told = [r.getMessage() for r in caplog.records if r.name.startswith("campaigns")]
+    assert told == [
+        f"user {user.pk} looked at a list of customers",
+        f"user {user.pk} looked at customer {person.pk}",
+        f"user {user.pk} looked at message {mail.pk}",
+        f"user {user.pk} looked at the mail of message {mail.pk}",
+    ]
+
+
+def test_what_an_action_answers_is_kept_in_no_cookie():
+    client = a_client("root", superuser=True)
+    given = {"address": "ada@example.com", "note": "asked", "topic": ""}
+    done = client.post("/admin/campaigns/suppression/add/", given)
+    assert done.status_code == 302
+    assert set(client.cookies) == {"sessionid"}
+    shown = client.get(done["Location"])
+    assert "ada@example.com is suppressed from now on." in shown.text
 
 
 def custom_views():
