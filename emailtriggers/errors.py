@@ -9,6 +9,7 @@ from django.views import defaults
 
 from campaigns.receive import answers, cors
 
+PLAIN: Final = "text/plain; charset=utf-8"
 PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz", "/metrics")
 
 
@@ -75,7 +76,7 @@ def _refused(
         return JsonResponse({"reason": code, "message": sentence}, status=status)
     if request.path.startswith(PROGRAMS):
         return _json(status, sentence)
-    return HttpResponse(sentence, status=status, content_type="text/plain")
+    return HttpResponse(sentence, status=status, content_type=PLAIN)
 
 
 def _json(status: HTTPStatus, sentence: str) -> HttpResponse:

@@ -10,7 +10,7 @@ from campaigns.feedback.views import MAX_BODY_BYTES as WEBHOOK_BYTES
 from campaigns.ingest.lane import LANE
 from campaigns.metrics import counted
 from campaigns.receive.wire.segment import MAX_BODY_BYTES as EVENTS_BYTES
-from emailtriggers import errors, events
+from emailtriggers import errors, events, headers
 from emailtriggers.door import (
     Answer,
     Environ,
@@ -79,6 +79,7 @@ def refuse(why: Refusal, environ: Environ) -> Answer:
         response = errors.too_slow(request, within_s=settings.WEB_BODY_S)
     response["Content-Length"] = str(len(response.content))
     response["X-Content-Type-Options"] = "nosniff"
+    headers.not_shown(response, request.path)
     return Answer(response.status_code, list(response.items()), response.content)
 
 

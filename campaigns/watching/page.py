@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from campaigns.metrics import counted
 from campaigns.watching import gauges
 
+PLAIN: Final = "text/plain; charset=utf-8"
 FORBIDDEN: Final = "Not for you: it needs the token, or one of METRICS_NETWORKS.\n"
 
 
@@ -77,7 +78,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     given = request.headers.get("Authorization", "")
     if not is_allowed(given, _direct_address(request)):
-        return HttpResponse(FORBIDDEN, status=403, content_type="text/plain")
+        return HttpResponse(FORBIDDEN, status=403, content_type=PLAIN)
     response = HttpResponse(text(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
     response["Cache-Control"] = "no-store"
     return response

@@ -28,7 +28,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, b"")
             return
         given = self.headers.get("Authorization", "")
-        if not page.is_allowed(given, str(self.client_address[0])):
+        # A proxy mostly stands in a network of ours: then only the token counts.
+        proxied = "X-Forwarded-For" in self.headers
+        if not page.is_allowed(given, "" if proxied else str(self.client_address[0])):
             self._answer(HTTPStatus.FORBIDDEN, page.FORBIDDEN.encode())
             return
         self._answer(HTTPStatus.OK, page.text(is_web=False))
@@ -37,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         self.wfile.write(body)
 

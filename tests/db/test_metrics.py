@@ -394,17 +394,23 @@ def test_a_host_with_clusters_only_serves_its_own_counts(settings):
     try:
         port = serving.server_address[1]
 
-        def get(path, token):
+        def get(path, token, **more):
             asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-            asked.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+            sent = {"Authorization": f"Bearer {token}", **more}
+            asked.request("GET", path, headers=sent)
             answer = asked.getresponse()
             read = answer.status, answer.read()
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
             asked.close()
             return read
 
         status, text = get("/metrics", TOKEN)
         assert get("/metrics", "wrong")[0] == 403
         assert get("/", TOKEN)[0] == 404
+        settings.METRICS_NETWORKS = (ipaddress.ip_network("127.0.0.0/8"),)
+        assert get("/metrics", "wrong")[0] == 200
+        through = {"X-Forwarded-For": "127.0.0.1"}
+        assert get("/metrics", "wrong", **through)[0] == 403
     finally:
         serving.shutdown()
         serving.server_close()

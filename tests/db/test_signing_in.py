@@ -15,7 +15,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
-from emailtriggers.headers import POLICY
+from emailtriggers.headers import DISPOSITION, POLICY
 from emailtriggers.signing_in import OF_ACCOUNT, OF_NETWORK, TRIES
 
 pytestmark = pytest.mark.django_db
@@ -177,6 +177,51 @@ def test_programs_answers_carry_no_policy_for_pages(path):
     answer = Client().get(path)
     assert "Content-Security-Policy" not in answer
     assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+API_CALLS = (
+    ("POST", "/v1/track"),
+    ("POST", "/v1/m"),
+    ("GET", "/v1/batch"),
+    ("OPTIONS", "/v1/t"),
+    ("GET", "/v1/projects/nobody/settings"),
+    ("GET", "/v1/a/b.bat"),
+    ("POST", "/webhooks/sendgrid/nobody"),
+    ("GET", "/webhooks/setup.bat"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), API_CALLS)
+def test_no_answer_of_an_api_is_shown_as_a_page_or_saved_under_a_name_of_its_path(
+    method, path
+):
+    for host in ("localhost", "evil.example"):
+        answer = Client().generic(method, path, headers={"host": host})
+        assert answer["Content-Disposition"] == DISPOSITION
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert method == "OPTIONS" or answer["Content-Type"] == "application/json"
+
+
+def test_browsers_may_fill_passwords_in():
+    client = Client()
+    asked = client.get("/admin/login/")
+    sign_in(client)
+    changed = client.get("/admin/password_change/")
+    fields = [
+        re.search(r'autocomplete="([^"]*)"', field)[1]
+        for page in (asked, changed)
+        for field in re.findall(r'<input[^>]*type="password"[^>]*>', page.text)
+    ]
+    assert fields == ["current-password"] * 2 + ["new-password"] * 2
+    assert "onpaste" not in asked.text + changed.text
+
+
+def test_no_password_is_recovered_by_mail_or_hint():
+    client = Client()
+    assert "orgotten" not in client.get("/admin/login/").text
+    sign_in(client)
+    for name in ("password_reset", "reset"):
+        assert client.get(f"/admin/{name}/").status_code == 404
 
 
 ASK = """

@@ -10,6 +10,7 @@ from campaigns.receive.wire import segment
 from campaigns.reports.health import healthz
 from emailtriggers import serving, ways
 from emailtriggers.door import Refusal, Request
+from emailtriggers.headers import DISPOSITION
 
 LIMITS = {
     "/v1/track": segment.MAX_BODY_BYTES,
@@ -55,6 +56,8 @@ def test_a_refusal_has_the_form_of_its_path(why, path, keys):
     assert answer.status == {Refusal.BUSY: 503, Refusal.SLOW: 408}[why]
     assert (set(body), headers["Content-Length"]) == (keys, str(len(answer.body)))
     assert ("Retry-After" in headers) is (why is Refusal.BUSY)
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert (headers.get("Content-Disposition") == DISPOSITION) is (path != "/readyz")
 
 
 def test_a_page_may_read_why_its_event_was_not_taken():
@@ -65,7 +68,7 @@ def test_a_page_may_read_why_its_event_was_not_taken():
 
 def test_people_are_told_in_plain_words():
     answer = ways.refuse(Refusal.SLOW, environ("/admin/login/"))
-    assert dict(answer.headers)["Content-Type"] == "text/plain"
+    assert dict(answer.headers)["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.body == b"The body did not arrive within 30 seconds; send it again."
 
 
