@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, transaction
 
 from campaigns.deciding import clock, rulesets
@@ -140,6 +141,11 @@ def _delete_oldest(rows: "QuerySet[RejectedEvent] | QuerySet[WebhookBatch]") -> 
     rows.model.objects.filter(pk__in=list(oldest)).delete()
 
 
+def delete_sessions(now: datetime) -> None:
+    """Delete what is kept of people of the admin who have long been signed out."""
+    Session.objects.filter(expire_date__lt=now).delete()
+
+
 def finish_moves(now: datetime) -> None:
     """Go on with resumes and archives that were cut short."""
     del now
@@ -154,5 +160,6 @@ PARTS: Final[tuple[Callable[[datetime], None], ...]] = (
     delete_cooldowns,
     roll_up_counts,
     delete_refused,
+    delete_sessions,
     finish_moves,
 )

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.transaction import atomic
 
@@ -381,6 +382,14 @@ def test_refused_events_and_applied_webhooks_go_after_thirty_days(world):
             ],
         )
     )
+
+
+def test_a_session_goes_when_it_has_ended(world):
+    for key, ends in (("over", at("09:00")), ("open", at("10:01"))):
+        Session.objects.create(session_key=key, expire_date=ends)
+    housekeeping.delete_sessions(at("10:00"))
+    assert [s.session_key for s in Session.objects.all()] == ["open"]
+    assert housekeeping.delete_sessions in housekeeping.PARTS
 
 
 def test_all_of_it_twice_at_once_leaves_healthy_books(world):
