@@ -4,10 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core import signing
 from django.core.checks import run_checks
 from django.db import OperationalError
 from django.db.models.functions import Now
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import OrmQ, Task
 from django_q.signing import SignedPackage
 
@@ -61,6 +63,24 @@ def test_two_hosts_of_one_name_are_noticed(caplog):
 
 def test_nothing_due_is_nothing_to_do():
     assert queue.DueBroker("mail").dequeue() == []
+
+
+def test_a_task_that_we_did_not_sign_is_never_unpickled():
+    """A task is a pickle: whoever writes rows must not have their code run by it."""
+    _, signed = queue.package("some.task")
+    forged = signing.dumps(
+        {"func": "os.system"}, key="x" * 50, salt=Conf.PREFIX, serializer=Tripwire
+    )
+    for text in (forged, f"A{signed[1:]}", signed.partition(":")[0], ""):
+        with pytest.raises(signing.BadSignature):
+            SignedPackage.loads(text)
+
+
+class Tripwire:
+    """Packs what cannot be unpacked without being noticed."""
+
+    def dumps(self, _value):
+        return b"cpytest\nfail\n(S'it was unpickled'\ntR."
 
 
 def test_due_rows_become_one_task_that_is_never_repeated_or_saved():

@@ -78,6 +78,7 @@ def test_only_what_is_copied_goes_to_the_builder():
     allowed = {line[1:] for line in rest if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE))
     assert allowed == copied
+    assert "demo" not in allowed
     assert [name for name in allowed if not (ROOT / name).exists()] == []
 
 

@@ -5,6 +5,7 @@ import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -144,7 +145,7 @@ def test_null_ids_are_none():
 
 def test_an_absent_message_id_is_made_up_each_time_anew():
     first, second = taken("batch", {"batch": [track(), track(messageId="")]})
-    assert first.message_id
+    assert UUID(first.message_id).version == 4
     assert first.message_id != second.message_id
 
 
