@@ -79,6 +79,7 @@ UNFOLD: Final = {
                 "Protect",
                 _item("Suppressions", "block", "suppression"),
                 _item("Rejected events", "report", "rejectedevent"),
+                _item("Refused requests", "no_accounts", "refusedcount"),
             ),
             _section(
                 "Set up",

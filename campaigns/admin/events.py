@@ -9,6 +9,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from campaigns.admin.details import (
+    DetailAdmin,
     Panel,
     badge,
     json_block,
@@ -20,8 +21,9 @@ from campaigns.admin.details import (
 )
 from campaigns.admin.lists import BigListAdmin, is_id
 from campaigns.domain.addresses import normalise
-from campaigns.models import Customer, Event, RejectedEvent, Rule
-from campaigns.reports.wording import decision_words
+from campaigns.models import Customer, Event, RefusedCount, RejectedEvent, Rule
+from campaigns.reports.codes import TURNED_AWAY
+from campaigns.reports.wording import decision_words, in_words
 
 
 def people_named(term: str) -> list[int]:
@@ -158,3 +160,35 @@ class RejectedEventAdmin(BigListAdmin):
             ],
         )
         yield Panel("Body", body=json_block(obj.body))
+
+
+@register(RefusedCount)
+class RefusedCountAdmin(DetailAdmin):
+    """Requests that nobody could be told of: only how many, by hour and reason."""
+
+    list_display = ("why", "hours", "count")
+    empty_title = "Nobody was turned away"
+    empty_words = "Requests without a valid key or signature are counted here by hour."
+    sortable_by = ()
+
+    def why(self, obj: RefusedCount) -> str:
+        """Return what they lacked."""
+        return in_words(TURNED_AWAY, obj.reason)
+
+    def hours(self, obj: RefusedCount) -> Any:
+        """Return the beginning of the hour."""
+        return when(obj.hour)
+
+    hours.short_description = "In the hour from"  # type: ignore[attr-defined]
+
+    def panels(self, request: HttpRequest, obj: RefusedCount) -> Iterable[Panel]:
+        """Return the count."""
+        yield Panel(
+            "Requests turned away",
+            facts=[
+                ("Why", self.why(obj)),
+                ("In the hour from", when(obj.hour)),
+                ("How many", f"{obj.count:,}"),
+            ],
+            note="Nothing else of them is kept; the proxy's log has their addresses.",
+        )

@@ -72,6 +72,15 @@ REFUSALS: Final[Mapping[str, str]] = {
     "unauthorised": "the provider refused our key",
     "invalid": "the provider refused the mail",
 }
+TURNED_AWAY: Final[Mapping[str, str]] = {
+    "missing_key": "events without a write key",
+    "unknown_key": "events with a key that no source has, or that was revoked",
+    "webhook_no_signature": "webhooks without a signature",
+    "webhook_bad_timestamp": "webhooks whose signed time is no time, or lies ahead",
+    "webhook_bad_key": "webhooks to an endpoint without a usable key",
+    "webhook_bad_signature": "webhooks that no key of the endpoint has signed",
+    "webhook_stale": "webhooks that were signed too long ago",
+}
 # What became of the mail that a step waited for.
 OUTCOMES: Final[Mapping[str, str]] = {
     "sent": "was sent",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 MODELS = (
     "clusterbeat", "company", "customer", "event", "journey", "message", "provider",
-    "rejectedevent", "rule", "sender", "source", "suppression", "template", "topic",
+    "refusedcount", "rejectedevent", "rule", "sender", "source", "suppression", "template", "topic",
     "webhookbatch", "webhookendpoint",
 )  # fmt: skip
 ADDED = ("rule", "sender", "source", "suppression", "template", "topic", "provider")

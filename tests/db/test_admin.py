@@ -29,6 +29,7 @@ from campaigns.models import (
     Journey,
     Message,
     Provider,
+    RefusedCount,
     RejectedEvent,
     Rule,
     Source,
@@ -105,6 +106,7 @@ def a_world():
     RejectedEvent.objects.create(
         received_at=timezone.now(), source=source, code="bad", detail="<b>no</b>"
     )
+    RefusedCount.objects.create(hour=timezone.now(), reason="unknown_key", count=9)
     endpoint = WebhookEndpoint.objects.create(slug="s" * 20, public_keys=["key"])
     WebhookBatch.objects.create(
         endpoint=endpoint, received_at=timezone.now(), body=b"\xff[{}]"

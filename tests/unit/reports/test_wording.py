@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from campaigns.domain.answers import Refusal
 from campaigns.domain.provider_events import DeliveryType
+from campaigns.domain.signatures import Verdict
 from campaigns.domain.states import MessageState, Reason, SkipReason, SuppressionReason
 from campaigns.reports.codes import (
     DECISIONS,
@@ -18,6 +19,7 @@ from campaigns.reports.codes import (
     REFUSALS,
     REPORTS,
     SUPPRESSIONS,
+    TURNED_AWAY,
 )
 from campaigns.reports.wording import (
     cause_words,
@@ -49,6 +51,11 @@ SETTLED = {
         pytest.param(REFUSALS, Refusal, id="refusals"),
         pytest.param(REPORTS, DeliveryType, id="reports"),
         pytest.param(OUTCOMES, SETTLED, id="outcomes"),
+        pytest.param(
+            TURNED_AWAY,
+            [f"webhook_{v}" for v in Verdict if v is not Verdict.OK],
+            id="turned away",
+        ),
     ],
 )
 def test_every_code_has_words(words, codes):
