@@ -1,10 +1,8 @@
 """Webhooks that came in, where they come to, and the clusters' heartbeat."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -26,6 +24,7 @@ from campaigns.admin.lists import BigListAdmin
 from campaigns.deciding import clock
 from campaigns.feedback.apply import apply_again
 from campaigns.models import ClusterBeat, WebhookBatch, WebhookEndpoint
+from campaigns.models.clusters import is_recent
 
 BODY_SHOWN = 20_000
 
@@ -145,16 +144,10 @@ class WebhookBatchAdmin(BigListAdmin):
 
 def beat_state(obj: ClusterBeat) -> SafeString:
     """Return whether a worker of the cluster answered lately."""
+    now = clock.now()
     if obj.seen_at is None:
-        starting = obj.sent_at is None or is_fresh(obj.sent_at)
-        return badge("not started" if starting else "stopped", "warn")
-    return badge("healthy") if is_fresh(obj.seen_at) else badge("silent")
-
-
-def is_fresh(at: datetime | None) -> bool:
-    """Return whether that was lately, as the supervisor counts."""
-    patience = timedelta(seconds=settings.CLUSTER_STALE_S)
-    return at is not None and clock.now() - at < patience
+        return badge("not started" if obj.away(now) is None else "stopped", "warn")
+    return badge("healthy") if obj.works(now) else badge("silent")
 
 
 @register(ClusterBeat)
@@ -181,7 +174,8 @@ class ClusterBeatAdmin(DetailAdmin):
 
         A supervisor that lives would only make its row anew.
         """
-        if obj is None or is_fresh(obj.sent_at) or is_fresh(obj.seen_at):
+        now = clock.now()
+        if obj is None or obj.works(now) or is_recent(obj.sent_at, now):
             return False
         return allowed(request, "delete_clusterbeat")
 

@@ -1,10 +1,20 @@
 """What the supervisor knows of its clusters."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
+
+ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
+
+
+def is_recent(at: datetime | None, now: datetime) -> bool:
+    """Return whether a sign of life from then still counts, for all who ask."""
+    patience = timedelta(seconds=settings.CLUSTER_STALE_S) + ON_THE_WAY
+    return at is not None and now - at < patience
 
 
 class ClusterBeat(models.Model):
@@ -28,7 +38,11 @@ class ClusterBeat(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def away(self, now: datetime, *, patience: timedelta) -> timedelta | None:
+    def works(self, now: datetime) -> bool:
+        """Return whether a canary came back lately."""
+        return is_recent(self.seen_at, now)
+
+    def away(self, now: datetime) -> timedelta | None:
         """Return since when no canary came back; None if that is not known yet.
 
         After a stop, since the last one was sent. While the supervisor sends, that
@@ -36,7 +50,7 @@ class ClusterBeat(models.Model):
         """
         if self.seen_at is not None:
             return now - self.seen_at
-        if self.sent_at is None or now - self.sent_at < patience:
+        if self.sent_at is None or is_recent(self.sent_at, now):
             return None
         return now - self.sent_at
 

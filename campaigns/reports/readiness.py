@@ -1,18 +1,14 @@
 """Whether this installation can do its work, and if not, why."""
 
 import logging
-from datetime import timedelta
-from typing import Final
+from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models.functions import Now
 
-from campaigns.deciding import address_key, incarnation, rulesets
+from campaigns.deciding import address_key, clock, incarnation, rulesets
 from campaigns.models import ClusterBeat
-
-ON_THE_WAY: Final = timedelta(seconds=5)  # a canary that was just sent
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +24,8 @@ def reasons() -> dict[str, str]:
     """
     global _complained
     try:
-        connection.ensure_connection()
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        found = _migrations() or _restored() or _address_key() or dead_clusters()
+        now = clock.now()
+        found = _migrations() or _restored() or _address_key() or dead_clusters(now)
     except (DatabaseError, InterfaceError) as error:
         connection.close()
         if not _complained:
@@ -94,11 +88,10 @@ def _address_key() -> dict[str, str]:
     return {}
 
 
-def dead_clusters() -> dict[str, str]:
+def dead_clusters(now: datetime) -> dict[str, str]:
     """Return why each cluster is thought not to work that does not, on any host."""
-    patience = timedelta(seconds=settings.CLUSTER_STALE_S) + ON_THE_WAY
-    fresh = ClusterBeat.objects.filter(seen_at__gt=Now() - patience)
-    alive = {name.partition("@")[0] for name in fresh.values_list("name", flat=True)}
+    working = [beat for beat in ClusterBeat.objects.all() if beat.works(now)]
+    alive = {beat.name.partition("@")[0] for beat in working}
     return {
         f"cluster {name}": "No canary came back lately. Is `python manage.py cluster` "
         "running, and does it log errors?"

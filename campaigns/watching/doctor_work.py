@@ -100,25 +100,24 @@ def address_key_fits() -> Iterator[Finding]:
 
 def clusters() -> Iterator[Finding]:
     """Look when each cluster last worked, on each host."""
-    for name, why in dead_clusters().items():
-        yield error(name, why, "Start `python manage.py cluster`; read its log.")
     now = clock.now()
-    patience = timedelta(seconds=settings.CLUSTER_STALE_S)
+    for name, why in dead_clusters(now).items():
+        yield error(name, why, "Start `python manage.py cluster`; read its log.")
     for beat in ClusterBeat.objects.all():
-        age = beat.away(now, patience=patience)
+        age = beat.away(now)
         if age is None:
             continue  # It is starting.
         what = "was stopped" if beat.seen_at is None else "showed work last"
         says = f"It {what} {age.total_seconds():.0f} s ago."
-        if age > patience:
+        if beat.works(now):
+            yield good(f"cluster {beat.name}", says)
+        else:
             yield warning(
                 f"cluster {beat.name}",
                 says,
                 "Start it again. Is that host gone for good? Then delete its row in "
                 "the admin.",
             )
-        else:
-            yield good(f"cluster {beat.name}", says)
 
 
 def providers() -> Iterator[Finding]:

@@ -7,13 +7,12 @@ so that a scrape costs the same with a million rows as with ten thousand.
 import json
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import django
 from django.conf import settings
 from django.db import connection
-from django.db.models.functions import Now
 from django.db.transaction import atomic
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -30,7 +29,6 @@ from campaigns.models import ClusterBeat, Provider
 
 COUNTED: Final = 10_000
 PATIENCE_MS: Final = 2_000
-FRESH: Final = timedelta(seconds=5)  # beyond CLUSTER_STALE_S; as /readyz
 
 TIMERS: Final = "SELECT FROM campaigns_timer WHERE lane = %s"
 QUEUED: Final = (
@@ -90,7 +88,7 @@ def _read() -> list[Metric]:
             *_messages(queue.rows, messages.rows[0], now),
             *_webhooks(rest.rows[0], now),
             *_providers(now),
-            *_clusters(),
+            *_clusters(now),
         ]
 
 
@@ -211,7 +209,7 @@ def _breaker(open_until: datetime | None, now: datetime) -> float:
     return 1.0 if open_until > now else 0.5
 
 
-def _clusters() -> Iterator[Metric]:
+def _clusters(now: datetime) -> Iterator[Metric]:
     labels = ["cluster", "host"]
     age, add_age = _gauge(
         "canary_age_seconds",
@@ -226,15 +224,13 @@ def _clusters() -> Iterator[Metric]:
     ready, add_ready = _gauge(
         "cluster_ready", "Whether some host's cluster of that name works.", ["cluster"]
     )
-    patience = timedelta(seconds=settings.CLUSTER_STALE_S) + FRESH
     alive = set()
-    for beat in ClusterBeat.objects.annotate(told=Now()):
+    for beat in ClusterBeat.objects.all():
         cluster, _, host = beat.name.partition("@")
-        since = beat.away(beat.told, patience=patience)
-        if since is not None:
-            add_age(since.total_seconds(), cluster, host)
-            if since < patience:
-                alive.add(cluster)
+        since = beat.away(now)
+        add_age(since.total_seconds() if since is not None else None, cluster, host)
+        if beat.works(now):
+            alive.add(cluster)
         restarts.add_metric([cluster, host], beat.restarts)
     for name in settings.CLUSTERS:
         add_ready(name in alive, name)

@@ -7,8 +7,13 @@ import pytest
 from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
+from campaigns.admin.system import beat_state
+from campaigns.deciding import clock
 from campaigns.models import ClusterBeat
 from campaigns.reports import readiness
+from campaigns.watching import doctor_work, page
+from campaigns.watching.findings import Level
+from tests.db.world import Clock, at
 
 pytestmark = pytest.mark.django_db
 
@@ -43,6 +48,22 @@ def test_one_living_host_is_enough(client):
     beat("mail@alive")
     beat("feedback@alive")
     assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(("age_s", "works"), [(0, True), (29, True), (30, False)])
+def test_all_who_are_asked_give_a_silent_cluster_as_long(client, age_s, works):
+    now = at("09:00")
+    for name in ("mail@a", "feedback@a"):
+        ClusterBeat.objects.create(name=name, seen_at=now - timedelta(seconds=age_s))
+    with clock.use(Clock(now)):
+        said = {
+            "readiness": client.get("/readyz").status_code == 200,
+            "metrics": 'emailtriggers_cluster_ready{cluster="mail"} 1.0'
+            in page.text().decode(),
+            "doctor": all(f.level is Level.GOOD for f in doctor_work.clusters()),
+            "admin": ">healthy<" in beat_state(ClusterBeat.objects.first()),
+        }
+    assert said == dict.fromkeys(said, works)
 
 
 def test_missing_migrations_are_named(client, monkeypatch):
