@@ -14,17 +14,15 @@ from campaigns.models import (
     Rule,
     Sender,
     Source,
-    SourceKey,
     Template,
     Topic,
 )
-from campaigns.receive.auth import hash_key
+from campaigns.receive.auth import keep_key
 from demo.samples.events import CUSTOMER, EVENTS
 from demo.samples.rules import RULES, SampleRule
 from demo.samples.templates import TEMPLATES, SampleTemplate
 
 BY: Final = "samples"
-SHOWN_CHARS: Final = 6
 BACKEND: Final = "My backend"
 WEBSITE: Final = "My website"
 
@@ -56,10 +54,7 @@ def _sources(write_key: str) -> None:
     backend, _ = Source.objects.get_or_create(
         name=BACKEND, defaults={"kind": "segment", "trust": Trust.SECRET}
     )
-    SourceKey.objects.get_or_create(
-        key_hash=hash_key(write_key),
-        defaults={"source": backend, "prefix": write_key[:SHOWN_CHARS]},
-    )
+    keep_key(backend, write_key)
     Source.objects.get_or_create(
         name=WEBSITE, defaults={"kind": "segment", "trust": Trust.PUBLIC}
     )

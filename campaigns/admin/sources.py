@@ -1,7 +1,6 @@
 """Sources of events and their keys, each of which is shown exactly once."""
 
-import secrets
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, Q, QuerySet
@@ -15,19 +14,7 @@ from campaigns.admin.base import KeptAdmin, rendered
 from campaigns.admin.details import allowed, badge, demand, register, when
 from campaigns.deciding import clock
 from campaigns.models import Source, SourceKey
-from campaigns.receive.auth import hash_key
-
-KEY_BYTES: Final = 24
-SHOWN_CHARS: Final = 6
-
-
-def new_key(source: Source) -> str:
-    """Make a further key of the source and return it; only its hash is kept."""
-    key = secrets.token_urlsafe(KEY_BYTES)
-    SourceKey.objects.create(
-        source=source, key_hash=hash_key(key), prefix=key[:SHOWN_CHARS]
-    )
-    return key
+from campaigns.receive.auth import new_key
 
 
 @register(Source)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Final
 from django.http import HttpRequest
 
 from campaigns.domain.events import SourceRef, Trust
-from campaigns.models import SourceKey
+from campaigns.models import Source, SourceKey
 
 # A revoked key is refused after at most MAX_AGE_S.
 REFRESH_S: Final = 1.0
@@ -21,6 +22,8 @@ MAX_AGE_S: Final = 2.0
 MISSES_PER_S: Final = 5.0
 MISS_BURST: Final = 20.0
 MAX_KEY_CHARS: Final = 500
+KEY_BYTES: Final = 24
+SHOWN_CHARS: Final = 6  # by which people tell keys apart
 
 KeyTable = Mapping[bytes, SourceRef]
 
@@ -43,6 +46,21 @@ def basic_key(authorization: str) -> str | None:
 def hash_key(key: str) -> bytes:
     """Return the 32 bytes under which a write key is stored."""
     return hashlib.sha256(key.encode(errors="replace")).digest()
+
+
+def new_key(source: Source) -> str:
+    """Make a further key of the source and return it, this once."""
+    key = secrets.token_urlsafe(KEY_BYTES)
+    keep_key(source, key)
+    return key
+
+
+def keep_key(source: Source, key: str) -> None:
+    """Let the source post with the key, of which only the hash is kept; safe twice."""
+    SourceKey.objects.get_or_create(
+        key_hash=hash_key(key),
+        defaults={"source": source, "prefix": key[:SHOWN_CHARS]},
+    )
 
 
 def load_keys() -> KeyTable:

@@ -1,6 +1,5 @@
 """Make a source of events, or another key for one."""
 
-import secrets
 from argparse import ArgumentParser
 from typing import Final
 
@@ -8,12 +7,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.transaction import atomic
 
 from campaigns.domain.events import Trust
-from campaigns.models import Source, SourceKey
-from campaigns.receive.auth import hash_key
+from campaigns.models import Source
+from campaigns.receive.auth import new_key
 
 KINDS: Final = ("segment",)
-KEY_BYTES: Final = 24
-SHOWN_CHARS: Final = 6
 LONGEST_NAME: Final = 100
 
 
@@ -39,7 +36,6 @@ class Command(BaseCommand):
             raise CommandError(f"The name must have 1 to {LONGEST_NAME} letters.")
         kind = str(options["kind"])
         trust = Trust.PUBLIC if options["public"] else Trust.SECRET
-        key = secrets.token_urlsafe(KEY_BYTES)
         with atomic():
             source, made = Source.objects.get_or_create(
                 name=name, defaults={"kind": kind, "trust": trust}
@@ -49,9 +45,7 @@ class Command(BaseCommand):
                     f"There is a source {name!r} already, of kind {source.kind} and "
                     f"with {source.trust} keys. Take another name."
                 )
-            SourceKey.objects.create(
-                source=source, key_hash=hash_key(key), prefix=key[:SHOWN_CHARS]
-            )
+            key = new_key(source)
         what = "The source" if made else "A further key of the source"
         self.stdout.write(f"{what} {name!r} is made. Its write key, shown only now:")
         self.stdout.write(key)
