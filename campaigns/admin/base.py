@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
@@ -18,6 +18,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from campaigns.deciding.patience import no_longer_than, took_too_long
 from campaigns.domain.timing import zone_of
 from campaigns.models import Company
 
@@ -78,16 +79,9 @@ def viewer_zone(request: HttpRequest) -> ZoneInfo:
 
 @contextmanager
 def bounded_reading() -> Iterator[None]:
-    """Read from one snapshot, no statement for longer than LIST_TIMEOUT_MS."""
-    with atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true)",
-                [str(LIST_TIMEOUT_MS)],
-            )
+    """Read in one transaction, no statement for longer than LIST_TIMEOUT_MS."""
+    with atomic(), no_longer_than(LIST_TIMEOUT_MS):
         yield
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', '0', true)")
 
 
 def rendered(response: HttpResponse) -> HttpResponse:
@@ -95,10 +89,6 @@ def rendered(response: HttpResponse) -> HttpResponse:
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
         response.render()
     return response
-
-
-def _took_too_long(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "sqlstate", "") == "57014"
 
 
 class BaseAdmin(ThemeAdmin):
@@ -127,7 +117,7 @@ class BaseAdmin(ThemeAdmin):
                 with bounded_reading():
                     return rendered(super().changelist_view(request, extra_context))
             except OperationalError as error:
-                if not _took_too_long(error) or not request.GET:
+                if not took_too_long(error) or not request.GET:
                     raise
         messages.warning(
             request,

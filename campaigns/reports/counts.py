@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.models import Count, Sum
 from django.db.transaction import atomic
 
 from campaigns.deciding import clock
+from campaigns.deciding.patience import no_longer_than, took_too_long
 from campaigns.models import DecisionCount, Message
 
 PATIENCE_MS: Final = 800
@@ -20,22 +21,12 @@ T = TypeVar("T")
 def quickly(read: Callable[[], T]) -> T | None:
     """Return what `read` reads, None if a statement takes longer than PATIENCE_MS."""
     try:
-        with atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT current_setting('statement_timeout')")
-                (before,) = cursor.fetchone()
-                cursor.execute(_SET, [str(PATIENCE_MS)])
-            found = read()
-            with connection.cursor() as cursor:
-                cursor.execute(_SET, [before])
-            return found
+        with atomic(), no_longer_than(PATIENCE_MS):
+            return read()
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") != "57014":
+        if not took_too_long(error):
             raise
         return None
-
-
-_SET: Final = "SELECT set_config('statement_timeout', %s, true)"
 
 
 def rule_counts() -> dict[str, Mapping[int, int] | None]:

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from campaigns.deciding import clock, database
 from campaigns.deciding.database import Row, call
 from campaigns.deciding.outage import AWAY
+from campaigns.deciding.patience import no_longer_than
 from campaigns.metrics.counted import lane_name
 from campaigns.models import ClusterBeat, Provider
 
@@ -71,25 +72,27 @@ def _read() -> list[Metric]:
     with atomic():
         # First of all a statement of ours, which tells the planner.
         ((told,),) = database.run("clock")
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
-        now = clock.now(told)
-        limit = COUNTED + 1
-        timers, queue, messages, rest = database.run_all(
-            [
-                call("metrics_timers", now=now, limit=limit),
-                call("metrics_queue", limit=limit),
-                call("metrics_messages", limit=limit),
-                call("metrics_rest", limit=limit),
-            ]
-        )
-        return [
-            *_timers(timers.rows, now),
-            *_messages(queue.rows, messages.rows[0], now),
-            *_webhooks(rest.rows[0], now),
-            *_providers(now),
-            *_clusters(now),
+        with no_longer_than(PATIENCE_MS):
+            return _gauges(clock.now(told))
+
+
+def _gauges(now: datetime) -> list[Metric]:
+    limit = COUNTED + 1
+    timers, queue, messages, rest = database.run_all(
+        [
+            call("metrics_timers", now=now, limit=limit),
+            call("metrics_queue", limit=limit),
+            call("metrics_messages", limit=limit),
+            call("metrics_rest", limit=limit),
         ]
+    )
+    return [
+        *_timers(timers.rows, now),
+        *_messages(queue.rows, messages.rows[0], now),
+        *_webhooks(rest.rows[0], now),
+        *_providers(now),
+        *_clusters(now),
+    ]
 
 
 def _gauge(
