@@ -1,7 +1,7 @@
 """System checks: what would fail late is said at the start."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -9,8 +9,7 @@ from django.db import ProgrammingError
 from django.db.transaction import atomic
 
 from campaigns.deciding import address_key, server_version
-
-BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
+from campaigns.sending.claim import BEGIN_MARGIN_S
 
 
 @register(Tags.database)

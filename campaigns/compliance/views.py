@@ -12,12 +12,11 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 
 from campaigns.compliance import unsubscribing
-from campaigns.deciding.outage import AWAY, distrust_connection
+from campaigns.deciding.outage import AWAY, RETRY_AFTER_S, distrust_connection
 
 logger = logging.getLogger(__name__)
 
 EVERYTHING: Final = "all"
-RETRY_AFTER_S: Final = 30
 METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST")
 POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "

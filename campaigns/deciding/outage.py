@@ -7,6 +7,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from campaigns.deciding.database import DatabaseAway
 
+RETRY_AFTER_S: Final = 30  # asked of mailboxes and providers
 AWAY: Final = (
     DatabaseAway,
     OperationalError,

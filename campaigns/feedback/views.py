@@ -12,7 +12,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from campaigns.deciding import clock
-from campaigns.deciding.outage import AWAY, distrust_connection
+from campaigns.deciding.outage import AWAY, RETRY_AFTER_S, distrust_connection
 from campaigns.domain.signatures import Verdict, verify_sendgrid
 from campaigns.metrics.refused import REFUSED
 from campaigns.models import WebhookBatch, WebhookEndpoint
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES: Final = 8 * 2**20  # SendGrid's own batches stay below 1 MB
 SIGNATURE: Final = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
-RETRY_AFTER_S: Final = 30
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _CHUNK_BYTES: Final = 64 * 2**10
 _WHY: Final = {

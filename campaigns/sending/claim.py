@@ -17,6 +17,7 @@ from campaigns.domain.states import MARKETING_LANE, TRANSACTIONAL_LANE
 
 RISKY: Final = 2  # attempts after which a mail is claimed alone
 RISKY_FIRST: Final = 7  # of that many claims one begins with such a mail
+BEGIN_MARGIN_S: Final = 10  # what must be left of a lease when a call begins
 BOTH_LANES: Final = (TRANSACTIONAL_LANE, MARKETING_LANE)
 
 _turns = count(1)

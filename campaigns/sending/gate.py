@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -20,10 +19,8 @@ from campaigns.domain.people import Journey, Mail, State
 from campaigns.domain.states import Kind, MessageState
 from campaigns.domain.steps import Trigger
 from campaigns.providers.base import Provider
-from campaigns.sending.claim import Claim
+from campaigns.sending.claim import BEGIN_MARGIN_S, Claim
 from campaigns.sending.prepare import Prepared
-
-MARGIN_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ def _lock(decision: Decision, claims: Sequence[Claim]) -> list[tuple[int, Mail]]
         "leases_left",
         ids=[c.id for c in claims],
         tokens=[c.token for c in claims],
-        margin_s=MARGIN_S,
+        margin_s=BEGIN_MARGIN_S,
     )
     mails = load.lock_mails(c.id for c in claims)
     locked, left = decision.lock(
