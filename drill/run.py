@@ -1,7 +1,6 @@
 """One drill on a running site: load, strikes, quiet, then the books."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -160,8 +159,3 @@ def _logs(site: Site) -> list[str]:
         for log in (site.log, site.second_log)
         if log.exists()
     ]
-
-
-def total(counted: Mapping[str, int]) -> int:
-    """Return the sum of all counts."""
-    return Counter(counted).total()

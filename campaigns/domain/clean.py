@@ -23,7 +23,6 @@ REPLACEMENT: Final = "\ufffd"
 
 # Strict parsers refuse a whole body for one lone surrogate escape. It is first
 # turned into this noncharacter, which Unicode reserves for internal use.
-_MARK: Final = "\ufdd0"
 _MARK_ESCAPE: Final = rb"\ufdd0"
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")

@@ -1,4 +1,4 @@
-"""The states of journeys, messages and attempts, and every allowed move."""
+"""The states of journeys, messages and attempts, and the moves of the first two."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -138,15 +138,6 @@ MESSAGE_MOVES: Final[Mapping[MessageState, frozenset[MessageState]]] = {
     MessageState.SKIPPED: frozenset(),
     MessageState.FAILED: frozenset(),
     MessageState.CANCELLED: frozenset(),
-}
-
-ATTEMPT_MOVES: Final[Mapping[AttemptState, frozenset[AttemptState]]] = {
-    AttemptState.OPEN: frozenset(
-        {AttemptState.ACCEPTED, AttemptState.REFUSED, AttemptState.AMBIGUOUS}
-    ),
-    AttemptState.AMBIGUOUS: frozenset({AttemptState.ACCEPTED}),
-    AttemptState.ACCEPTED: frozenset(),
-    AttemptState.REFUSED: frozenset(),
 }
 
 

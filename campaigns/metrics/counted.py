@@ -4,17 +4,12 @@ No label ever holds what a client or customer sent.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from time import perf_counter
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import Iterable
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 from campaigns.metrics import shared
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 shared.share()
 REGISTRY: Final = CollectorRegistry()
@@ -119,24 +114,3 @@ def word(text: str) -> str:
 def lane_name(lane: int) -> str:
     """Return the word for a lane's number."""
     return LANES[lane] if 0 <= lane < len(LANES) else "other"
-
-
-@contextmanager
-def took(metric: Histogram) -> Iterator[None]:
-    """Observe how long the block takes, unless it raises."""
-    began = perf_counter()
-    yield
-    metric.observe(perf_counter() - began)
-
-
-def timed(metric: Histogram) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Observe how long each call takes that returns."""
-
-    def wrap(function: Callable[P, T]) -> Callable[P, T]:
-        def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-            with took(metric):
-                return function(*args, **kwargs)
-
-        return wrapped
-
-    return wrap
