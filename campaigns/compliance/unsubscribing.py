@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Exists
 
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import unsubscribe
@@ -42,12 +43,13 @@ def ask(text: str) -> Asked | None:
     if token is None:
         return None
     topic = Topic.objects.filter(pk=token.topic_id).first() if token.topic_id else None
+    address, inert = _mailed(token)
     return Asked(
         token=token,
-        inert=_is_test(token),
+        inert=inert,
         topic=topic.name if topic else "",
         company=_company(),
-        address=_masked(token),
+        address=address,
     )
 
 
@@ -76,23 +78,23 @@ def _inert() -> Asked:
     )
 
 
-def _is_test(token: UnsubscribeToken) -> bool:
-    return Message.objects.filter(pk=token.message_id, purpose=TEST_PURPOSE).exists()
-
-
 def _company() -> str:
     company = Company.objects.filter(pk=1).first()
     return company.name if company else ""
 
 
-def _masked(token: UnsubscribeToken) -> str:
-    """Return the mailed address, masked: a forwarded mail must not give it away."""
-    found = roots([token.customer_id]).get(token.customer_id)
-    person = Customer.objects.filter(pk=found).first() if found else None
-    email = person.email if person else None
+def _mailed(token: UnsubscribeToken) -> tuple[str, bool]:
+    """Return the mailed address, masked, and whether it was mailed a test.
+
+    Masked, since a forwarded mail must not give it away.
+    """
+    found = roots([token.customer_id]).get(token.customer_id, token.customer_id)
+    test = Message.objects.filter(pk=token.message_id, purpose=TEST_PURPOSE)
+    people = Customer.objects.filter(pk=found).values_list("email", Exists(test))
+    email, inert = people.first() or (None, False)
     if not email or address_hash(email) != token.address_hash:
-        return ""
-    return mask(email)
+        return "", inert
+    return mask(email), inert
 
 
 def mask(email: str) -> str:

@@ -260,6 +260,12 @@ class TestLooking:
         assert nothing_happened()
         assert Message.objects.get().unsubscribed_at is None
 
+    def test_whether_it_was_a_test_costs_no_query_of_its_own(
+        self, client, link, django_assert_num_queries
+    ):
+        with django_assert_num_queries(3):  # topic, customer, company
+            client.get(link)
+
     def test_only_our_own_outage_is_503(self, client, link, monkeypatch):
         def away(*args, **kwargs):
             raise OperationalError("gone")
