@@ -213,7 +213,7 @@ def subscribe(customer_id: int, topic: int, *, origin: str, wording: str) -> boo
         if person is None or not topics:
             return False
         if person.email:
-            _lift_refusal(decision, hash_of(person.email), topic, why=origin)
+            _lift_unsubscribed(decision, hash_of(person.email), topic, why=origin)
         chosen = _choose(
             decision, person.id, topics, subscribed=True, proof=(origin, wording)
         )
@@ -296,7 +296,7 @@ def _choose(
     return len(rows)
 
 
-def _lift_refusal(
+def _lift_unsubscribed(
     decision: Decision, address_hash: bytes, topic: int, *, why: str
 ) -> None:
     decision.lock_address(address_hash)

@@ -8,7 +8,7 @@ from django.db.models import Prefetch
 from campaigns.domain.documents import DocumentInvalid, parse_document
 from campaigns.domain.problems import Problem
 from campaigns.domain.states import Kind
-from campaigns.journeys.refusals import Refusal, refusal_of
+from campaigns.journeys.refusals import PublishProblem, problem_of
 from campaigns.journeys.templates import Words, template_refusals, words_of
 from campaigns.models import Rule, Step, Template, Variant
 
@@ -24,7 +24,7 @@ class Draft:
 
     document: Json
     templates: Mapping[int, Words]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[PublishProblem, ...]
 
 
 def read_rule(rule_id: int) -> Rule:
@@ -153,7 +153,7 @@ def _variant(variant: Variant, versions: Mapping[int, int]) -> Json:
 
 def _refusals(
     rule: Rule, document: Json, templates: Mapping[int, Template]
-) -> Iterator[Refusal]:
+) -> Iterator[PublishProblem]:
     own = [*_rule_refusals(rule), *_step_refusals(rule)]
     yield from own
     said = {refusal.field for refusal in own}
@@ -167,59 +167,61 @@ def _refusals(
     for template in templates.values():
         for found in template_refusals(template):
             where = f"Template “{template.name}”, {found.where}"
-            yield Refusal(where, found.message)
+            yield PublishProblem(where, found.message)
 
 
-def _in_words(problem: Problem) -> Refusal:
-    return refusal_of(problem.path, problem.message)
+def _in_words(problem: Problem) -> PublishProblem:
+    return problem_of(problem.path, problem.message)
 
 
-def _rule_refusals(rule: Rule) -> Iterator[Refusal]:
+def _rule_refusals(rule: Rule) -> Iterator[PublishProblem]:
     if not rule.trigger_events:
-        yield Refusal(
+        yield PublishProblem(
             "When this happens", "choose at least one event.", "trigger_events"
         )
     if rule.kind == Kind.MARKETING:
         if rule.topic is None:
-            yield Refusal(
+            yield PublishProblem(
                 "Topic",
                 "marketing mail needs one, so that people can unsubscribe from it.",
                 "topic",
             )
         if not rule.sender.postal_address.strip():
-            yield Refusal(
+            yield PublishProblem(
                 "Sender",
                 f"“{rule.sender.name}” has no postal address, which the law asks for "
                 "in marketing mail. Add it to the sender.",
                 "sender",
             )
     if not rule.sender.provider.enabled:
-        yield Refusal(
+        yield PublishProblem(
             "Sender",
             f"its provider “{rule.sender.provider.name}” is switched off.",
             "sender",
         )
     if rule.cooldown_key and not rule.cooldown_amount:
-        yield Refusal(
+        yield PublishProblem(
             "Cooldown key", "needs a cooldown longer than 0.", "cooldown_amount"
         )
     if rule.exit_key and not rule.exit_events:
-        yield Refusal("Exit key", "needs at least one exit event.", "exit_events")
+        yield PublishProblem(
+            "Exit key", "needs at least one exit event.", "exit_events"
+        )
 
 
-def _step_refusals(rule: Rule) -> Iterator[Refusal]:
+def _step_refusals(rule: Rule) -> Iterator[PublishProblem]:
     steps = list(rule.steps.all())
     if not steps:
-        yield Refusal("Steps", "add at least one, with a mail to send.", "")
+        yield PublishProblem("Steps", "add at least one, with a mail to send.", "")
     for place, step in enumerate(steps):
         if not step.variants.all():
-            yield Refusal(
+            yield PublishProblem(
                 f"Step {place + 1}",
                 "has no mail to send. Add one with its template.",
                 f"steps-{place}-variants",
             )
         if bool(step.quiet_from) != bool(step.quiet_until):
-            yield Refusal(
+            yield PublishProblem(
                 f"Step {place + 1}, quiet hours",
                 "need both a beginning and an end.",
                 f"steps-{place}-quiet_from",

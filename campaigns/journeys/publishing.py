@@ -15,13 +15,23 @@ from campaigns.domain.documents import dump_document, parse_document
 from campaigns.domain.states import RuleStatus
 from campaigns.journeys.drafts import Draft, draft_document, read_draft, read_rule
 from campaigns.journeys.moves import finish_moves, move_journeys
-from campaigns.journeys.refusals import NotAllowedNow, PublishRefused, Refusal
+from campaigns.journeys.refusals import NotAllowedNow, PublishProblem, PublishRefused
 from campaigns.journeys.templates import frozen
 from campaigns.models import Company, Rule, RuleStatusChange, RuleVersion, Template
 
 __all__ = [
-    "NotAllowedNow", "PublishRefused", "Refusal", "archive", "change_settings",
-    "company_refusals", "draft_document", "finish_moves", "pause", "publish", "read_draft", "resume",
+    "NotAllowedNow",
+    "PublishProblem",
+    "PublishRefused",
+    "archive",
+    "change_settings",
+    "company_refusals",
+    "draft_document",
+    "finish_moves",
+    "pause",
+    "publish",
+    "read_draft",
+    "resume",
     "set_company",
 ]  # fmt: skip
 
@@ -179,17 +189,17 @@ def set_company(
 
 def company_refusals(
     time_zone: str, cap_messages: int | None, cap_days: int
-) -> list[Refusal]:
+) -> list[PublishProblem]:
     """Return what is wrong with values for the company, each with its field."""
     found = []
     if time_zone not in available_timezones():
         sentence = f"“{time_zone[:60]}” is no time zone; give one such as Europe/Paris."
-        found.append(Refusal("Time zone", sentence, "time_zone"))
+        found.append(PublishProblem("Time zone", sentence, "time_zone"))
     if cap_messages is not None and not 0 <= cap_messages <= 1000:
         sentence = "must be from 0 to 1000, or empty for no cap."
-        found.append(Refusal("Cap", sentence, "cap_messages"))
+        found.append(PublishProblem("Cap", sentence, "cap_messages"))
     if not 1 <= cap_days <= 365:
-        found.append(Refusal("Cap", "must be from 1 to 365 days.", "cap_days"))
+        found.append(PublishProblem("Cap", "must be from 1 to 365 days.", "cap_days"))
     return found
 
 

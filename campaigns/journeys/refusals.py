@@ -44,7 +44,7 @@ _VARIANT_WORDS: Final = {
 }
 
 
-class Refusal(NamedTuple):
+class PublishProblem(NamedTuple):
     """One problem: where in words ("Step 2, wait"), a sentence, the form's field.
 
     `field` is a field of the rule, "steps-1-delay_amount" for one of a step
@@ -62,7 +62,7 @@ class Refusal(NamedTuple):
 class PublishRefused(Exception):
     """It cannot go live as it is; `problems` names everything to be mended."""
 
-    def __init__(self, problems: Iterable[Refusal]) -> None:
+    def __init__(self, problems: Iterable[PublishProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(str(p) for p in self.problems))
 
@@ -71,7 +71,7 @@ class NotAllowedNow(Exception):
     """The rule's status does not allow this; the message says what would."""
 
 
-def refusal_of(path: str, message: str) -> Refusal:
+def problem_of(path: str, message: str) -> PublishProblem:
     """Return a document's problem as marketers know the place that it is at."""
     place, field, rest = "", "", path
     step = _STEP.match(rest)
@@ -86,7 +86,7 @@ def refusal_of(path: str, message: str) -> Refusal:
             rest, words = rest[variant.end() :], _VARIANT_WORDS
     label, column = _longest(rest, words)
     where = ", ".join(part for part in (place, label) if part)
-    return Refusal(where, f"{message}.", field + column if column else "")
+    return PublishProblem(where, f"{message}.", field + column if column else "")
 
 
 def _longest(path: str, words: dict[str, tuple[str, str]]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from django.db.transaction import atomic
 from campaigns.deciding import clock
 from campaigns.domain.liquid import Escaping, TemplateInvalid, compile_template
 from campaigns.domain.liquid import problems as liquid_problems
-from campaigns.journeys.refusals import PublishRefused, Refusal
+from campaigns.journeys.refusals import PublishProblem, PublishRefused
 from campaigns.models import Template, TemplateVersion
 
 PARTS = ("subject", "preheader", "html", "text")
@@ -28,28 +28,28 @@ def words_of(template: Template | TemplateVersion) -> Words:
     return (template.subject, template.preheader, template.html, template.text)
 
 
-def template_refusals(template: Template) -> Iterator[Refusal]:
+def template_refusals(template: Template) -> Iterator[PublishProblem]:
     """Find what forbids publishing the draft, each with its field."""
     for part in ("subject", "html"):
         if not getattr(template, part).strip():
-            yield Refusal(_LABELS[part], "must not be empty.", part)
+            yield PublishProblem(_LABELS[part], "must not be empty.", part)
     for part, source in zip(PARTS, words_of(template), strict=True):
         yield from _unreadable(part, source)
 
 
-def _unreadable(part: str, source: str) -> Iterator[Refusal]:
+def _unreadable(part: str, source: str) -> Iterator[PublishProblem]:
     """Read a part as it will be sent: what is escaped nowhere is parsed as text."""
     label = _LABELS[part]
     found = [p for p in liquid_problems(source) if p.severity == "error"]
     for problem in found:
         where = f"{label}, line {problem.line}" if problem.line else label
-        yield Refusal(where, problem.message, part)
+        yield PublishProblem(where, problem.message, part)
     if found:
         return
     try:
         compile_template(source, _ESCAPING.get(part, Escaping.TEXT))
     except TemplateInvalid as error:
-        yield Refusal(label, error.reason, part)
+        yield PublishProblem(label, error.reason, part)
 
 
 def is_changed(template: Template) -> bool:
