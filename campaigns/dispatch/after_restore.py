@@ -20,8 +20,7 @@ from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.ids import new_id
 from campaigns.deciding.transaction import Decision, decide, roots
 from campaigns.deciding.triggers import load_triggers
-from campaigns.domain.people import Journey as Way
-from campaigns.domain.people import Mail
+from campaigns.domain import people
 from campaigns.domain.restored import (
     MAY_HAVE_LEFT,
     go_through,
@@ -157,7 +156,7 @@ def _write_off(decision: Decision, batch: Batch, *, done: Outcome) -> int:
     owners = roots(customer for _, customer in batch)
     decision.lock(owners.values())
     found = decision.load_mails(key for key, _ in batch)
-    written: list[tuple[Mail, UUID]] = []
+    written: list[tuple[people.Mail, UUID]] = []
     for key, _ in batch:
         person, mail = found[key]
         state = decision.states[person]
@@ -177,7 +176,9 @@ def _write_off(decision: Decision, batch: Batch, *, done: Outcome) -> int:
     return len(written)
 
 
-def _note_attempts(decision: Decision, written: Iterable[tuple[Mail, UUID]]) -> None:
+def _note_attempts(
+    decision: Decision, written: Iterable[tuple[people.Mail, UUID]]
+) -> None:
     """Write the calls that may have been made; a mail under way has its own."""
     written = list(written)
     calls = [(m, t) for m, t in written if m.state is not MessageState.SENDING]
@@ -201,7 +202,7 @@ def _note_attempts(decision: Decision, written: Iterable[tuple[Mail, UUID]]) -> 
         )
 
 
-def _ended(mail: Mail) -> AttemptState:
+def _ended(mail: people.Mail) -> AttemptState:
     accepted = mail.evidence_at is not None
     return AttemptState.ACCEPTED if accepted else AttemptState.AMBIGUOUS
 
@@ -239,7 +240,7 @@ def _plan(decision: Decision, batch: Batch, *, done: Outcome) -> int:
 
 
 def _at(
-    decision: Decision, person: int, journey: Way, done: Outcome
+    decision: Decision, person: int, journey: people.Journey, done: Outcome
 ) -> datetime | None:
     return may_have_sent_at(
         journey,
