@@ -66,7 +66,8 @@ def may_have_sent_at(
     """Return when the waiting journey sent its next mail at the earliest, if by then.
 
     One that waits for an event may have got it at once: of all times the earliest
-    leaves most room for what followed. The rules that were paused sent nothing, unless somebody resumed them; that is for people to know.
+    leaves most room for what followed. The rules that were paused sent nothing,
+    unless somebody resumed them; that is for people to know.
     """
     version = rules.version(journey.version)
     if version is None or rules.status(journey.rule) is not RuleStatus.ACTIVE:

@@ -9,8 +9,9 @@ from campaigns.models.columns import choices, hot_key
 class Event(models.Model):
     """One event as received, with the decisions that it led to.
 
-    `decisions` is a list of {"rule", "version", "reason", "detail"}; it is
-    written in the transaction that stores the event and dies with its partition.
+    `decisions` is a list of {"rule", "version", "reason"}, with "journey" and
+    "detail" where there are such; it is written in the transaction that stores the
+    event and dies with its partition.
     """
 
     id = models.BigIntegerField(primary_key=True)
