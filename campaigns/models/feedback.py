@@ -78,10 +78,6 @@ class DeliveryEvent(models.Model):
             models.Index(
                 fields=["message", "occurred_at"], name="deliveryevent_message_idx"
             ),
-            # Retention and the admin's list.
-            models.Index(
-                fields=["-received_at", "-id"], name="deliveryevent_recent_idx"
-            ),
         ]
 
     def __str__(self) -> str:

@@ -149,11 +149,5 @@ class Conversion(models.Model):
     occurred_at = models.DateTimeField()
     counted_at = models.DateTimeField()
 
-    class Meta:
-        indexes = [
-            # Reports of a rule.
-            models.Index(fields=["rule", "occurred_at"], name="conversion_rule_idx"),
-        ]
-
     def __str__(self) -> str:
         return f"conversion of journey {self.pk}"
