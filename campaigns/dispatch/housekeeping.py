@@ -142,8 +142,10 @@ def _delete_oldest(rows: "QuerySet[RejectedEvent] | QuerySet[WebhookBatch]") -> 
 
 
 def delete_sessions(now: datetime) -> None:
-    """Delete what is kept of people of the admin who have long been signed out."""
-    Session.objects.filter(expire_date__lt=now).delete()
+    """Delete sessions that ended, some at a time, and none that goes on meanwhile."""
+    over = Session.objects.filter(expire_date__lt=now)
+    oldest = over.order_by("expire_date").values_list("pk", flat=True)[:CHUNK]
+    over.filter(pk__in=list(oldest)).delete()
 
 
 def finish_moves(now: datetime) -> None:

@@ -164,6 +164,12 @@ FILL: Final = (
     SELECT now() - g * interval '60 s', s.id, 'bad', '', '', '', ''
     FROM generate_series(1, %(people)s / 8) g, campaigns_source s
     """,
+    """
+    INSERT INTO django_session (session_key, session_data, expire_date)
+    SELECT md5(g::text || random()), repeat('x', 200),
+           now() + (g - 100) * interval '60 s'
+    FROM generate_series(1, %(people)s / 8) g
+    """,
 )
 
 

@@ -392,6 +392,21 @@ def test_a_session_goes_when_it_has_ended(world):
     assert housekeeping.delete_sessions in housekeeping.PARTS
 
 
+def test_sessions_that_ended_are_deleted_some_at_a_time(world, monkeypatch):
+    monkeypatch.setattr(housekeeping, "CHUNK", 2)
+    for clock_time in ("07:00", "08:00", "09:00", "10:01"):
+        Session.objects.create(session_key=clock_time, expire_date=at(clock_time))
+
+    def left():
+        housekeeping.delete_sessions(at("10:00"))
+        rows = Session.objects.order_by("expire_date")
+        return [row.session_key for row in rows]
+
+    assert left() == ["09:00", "10:01"]
+    assert left() == ["10:01"]
+    assert left() == ["10:01"]
+
+
 def test_all_of_it_twice_at_once_leaves_healthy_books(world):
     world.rule("news", "Viewed", goal={"event": "Bought", "window": lasts(1, "days")})
     world.known("ann")
