@@ -81,6 +81,7 @@ class RefusedCount(models.Model):
     count = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name = verbose_name_plural = "refused requests"
         ordering = ["-hour"]
         constraints = [
             models.UniqueConstraint(
