@@ -58,7 +58,7 @@ class TestTroubles:
 
         def read(body):
             if body == bytes(poison.body):
-                raise RuntimeError("boom \x00\ud800")
+                raise RuntimeError("boom \x00")
             return real(body)
 
         monkeypatch.setattr(applying, "read_batch", read)
@@ -68,7 +68,7 @@ class TestTroubles:
             drain()
         poison.refresh_from_db()
         assert (poison.attempts, poison.pending_at) == (MAX_ATTEMPTS, None)
-        assert poison.error == "RuntimeError: boom \ufffd\ufffd"
+        assert poison.error == "RuntimeError: boom \ufffd"
         assert poison.applied_at is None
 
     def test_a_body_whose_processes_die_goes_on_waiting_but_rarely(self, time):
@@ -96,6 +96,11 @@ class TestTroubles:
         # Known events change nothing, not even what was lifted since.
         assert Suppression.objects.get().lifted_at is not None
         assert drain() == 0
+
+    def test_an_error_is_kept_whatever_characters_it_holds(self):
+        store([])
+        applying._put_off(applying._claim(), "boom \ud800")
+        assert WebhookBatch.objects.get().error == "boom \ufffd"
 
     def test_a_failed_body_has_a_button_and_one_that_is_tried_again_has_none(
         self, monkeypatch, time, admin_client
