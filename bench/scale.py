@@ -12,7 +12,7 @@ from itertools import chain
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.pooler import NoPooler, Pooler
+from bench.pooler import FEW, NoPooler, Pooler, beside
 from bench.stage import Stage
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def pooling(stage: Stage, *, people: int) -> Iterator[str]:
     """Record the same events straight, unprepared, and through PgBouncer."""
     place = import_module("bench.place")
     connecting = import_module("emailtriggers.connecting")
-    pooler = Pooler(stage.folder / "pooler", stage.postgres)
+    server = beside(stage.postgres)
+    pooler = Pooler(stage.folder / "pooler", server, default_pool_size=FEW)
     try:
         pooler.start()
     except NoPooler as none:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any, Final
 
 import psutil
 import psycopg
+import pytest
 
+from bench.pooler import Pooler
 from campaigns.management.processes import dies_with_parent
 from demo.sendgrid_simulator import Simulator
 from emailtriggers import embedded
@@ -21,6 +24,18 @@ from tests.e2e.load import Ledger, Load
 from tests.e2e.network import Network
 from tests.e2e.product import NOT_OURS, ROOT, wait_for
 from tests.e2e.servers import Server
+
+NEEDS: Final = [
+    pytest.mark.crash,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("ip"),
+        reason="network namespaces need root and iproute2",
+    ),
+]
+SENT: Final = frozenset({"sent"})
+ENDED: Final = frozenset({"sent", "unknown"})
+AWAY_S: Final = 30.0
+LATE_S: Final = 150.0  # of a machine that is slow and shared
 
 PORT: Final = 8000
 KEY: Final = "hosts-write-key"
@@ -33,6 +48,8 @@ seed(write_key={KEY!r}, live=True)
 WebhookEndpoint.objects.create(slug={SLUG!r}, public_keys=["%s"])
 """
 STATES: Final = "SELECT state, count(*) FROM campaigns_message GROUP BY 1"
+LOCK: Final = 4711
+HELD: Final = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
 BEATS: Final = (
     "SELECT count(*) FROM campaigns_clusterbeat WHERE name LIKE %s"
     " AND seen_at > clock_timestamp() - interval '10 seconds'"
@@ -52,6 +69,7 @@ class Host:
         self.environment = {
             **kept,
             "DATABASE_URL": site.url,
+            "DATABASE_POOLED": "yes" if site.pooler else "no",
             "SENDGRID_HOST": site.provider.url,
             "SECRET_KEY": "k" * 64,
             "BIND": "0.0.0.0",
@@ -145,9 +163,12 @@ class Host:
 
 
 class Site:
-    """Network, database and provider, and the hosts that are added."""
+    """Network, database and provider, and the hosts that are added.
 
-    def __init__(self, folder: Path, network: Network) -> None:
+    Pooled, the way to the database is through PgBouncer, on a host of its own.
+    """
+
+    def __init__(self, folder: Path, network: Network, *, pooled: bool = False) -> None:
         self.folder = folder
         self.network = network
         rules = folder / "hba.conf"
@@ -157,6 +178,13 @@ class Site:
         )
         at = network.address("database")
         self.url = f"postgresql://postgres@{at}:5432/emailtriggers"
+        self.pooler: Pooler | None = None
+        if pooled:
+            between = network.address("pooler")
+            self.pooler = Pooler(
+                folder / "pooler", f"host={at} port=5432", address=between
+            )
+            self.url = self.pooler.url
         with network.inside("inbox"):
             self.provider = Simulator(
                 host=network.address("inbox"),
@@ -165,9 +193,12 @@ class Site:
         self.hosts: dict[str, Host] = {}
 
     def start(self) -> "Site":
-        """Start database and provider."""
+        """Start database, pooler and provider."""
         with self.network.inside("database"):
             self.server.start()
+        if self.pooler:
+            with self.network.inside("pooler"):
+                self.pooler.start()
         with self.network.inside("inbox"):
             self.provider.start()
         return self
@@ -191,6 +222,24 @@ class Site:
         """Return how many messages are in each state."""
         return Counter(dict(self.rows(STATES)))
 
+    def in_hand(self) -> int:
+        """Return how many mails some worker has claimed or is handing over."""
+        states = self.states()
+        return states["claimed"] + states["sending"]
+
+    @contextmanager
+    def lock_of(self, name: str) -> Iterator[None]:
+        """Have that host hold a lock, in a transaction that it does not go on with."""
+        with self.network.inside(name):
+            connection = psycopg.connect(self.url, connect_timeout=5)
+        with closing(connection):
+            connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+            yield
+
+    def is_locked(self) -> bool:
+        """Return whether PostgreSQL still keeps that lock."""
+        return bool(self.rows(HELD, LOCK))
+
     def settled(self, mails: int, *, allowed: frozenset[str]) -> bool:
         """Return whether so many mails are there, and all in one of these states."""
         states = self.states()
@@ -213,15 +262,17 @@ class Site:
         for host in self.hosts.values():
             host.kill()
         self.provider.stop()
+        if self.pooler:
+            self.pooler.stop()
         self.server.postgres.stop()
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
+def site(folder: Path, *, pooled: bool = False) -> Iterator[Site]:
     """Have hosts a and b, a database, a provider and clients until the end."""
-    network = Network("a", "b", "database", "inbox", "clients")
+    network = Network("a", "b", "database", "inbox", "clients", "pooler")
     try:
-        made = Site(folder, network.build())
+        made = Site(folder, network.build(), pooled=pooled)
         try:
             yield made.start()
         finally:

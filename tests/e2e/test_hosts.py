@@ -3,8 +3,6 @@
 What was measured is printed (pytest -rP shows it).
 """
 
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Final
@@ -12,22 +10,12 @@ from typing import Final
 import pytest
 
 from campaigns.watching.doctor_database import needed_connections
-from tests.e2e.hosts import Site, site
+from tests.e2e.hosts import AWAY_S, ENDED, LATE_S, NEEDS, SENT, Site, site
 from tests.e2e.load import Ledger
 from tests.e2e.product import wait_for
 
-pytestmark = [
-    pytest.mark.crash,
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not shutil.which("ip"),
-        reason="network namespaces need root and iproute2",
-    ),
-]
+pytestmark = NEEDS
 
-SENT: Final = frozenset({"sent"})
-ENDED: Final = frozenset({"sent", "unknown"})
-AWAY_S: Final = 30.0
-LATE_S: Final = 150.0  # of a machine that is slow and shared
 CLOCK_WRONG_S: Final = 300
 SPEED: Final = 240  # the hour that a viewed product waits takes 15 seconds
 WAIT_S: Final = 3600 / SPEED
@@ -46,11 +34,6 @@ def backends_of(where: Site, name: str) -> int:
         where.network.address(name),
     )
     return int(count)
-
-
-def in_hand(where: Site) -> int:
-    states = where.states()
-    return states["claimed"] + states["sending"]
 
 
 def viewed(ledger: Ledger) -> int:
@@ -79,7 +62,7 @@ def test_what_a_vanished_host_held_is_taken_over_and_leaves_once(two):
     lost, kept = (two.add(name, "web", "cluster") for name in "ab")
     two.provider.faults({"kind": "delay", "delay_ms": 1500})
     load = kept.load("b", total=1000, rate=40.0)
-    wait_for(lambda: in_hand(two) > 16, "both hosts have mails in hand")
+    wait_for(lambda: two.in_hand() > 16, "both hosts have mails in hand")
     two.network.cut("a")
     cut_at = time.monotonic()
     wait_for(lambda: not backends_of(two, "a"), "its locks are gone", within_s=LATE_S)
@@ -103,7 +86,7 @@ def test_a_cut_between_cluster_and_database_is_noticed_and_outlived(two):
     other = two.add("b", "web")
     two.provider.faults({"kind": "delay", "delay_ms": 500})
     load = other.load("b", total=1000, rate=25.0)
-    wait_for(lambda: two.states()["sent"] > 20 and in_hand(two), "mails leave")
+    wait_for(lambda: two.states()["sent"] > 20 and two.in_hand(), "mails leave")
     two.network.cut("a", "database")
     cut_at = time.monotonic()
     status = cut.get("/readyz", patience_s=AWAY_S)

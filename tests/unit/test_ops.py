@@ -1,5 +1,6 @@
 """What ops/ holds is read by the tools that it is for, and keeps its promises."""
 
+import configparser
 import os
 import pty
 import re
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from django.core.management import get_commands
 
+from emailtriggers import connecting
 from emailtriggers.settings import SECRETS
 from emailtriggers.variables import WORDS
 
@@ -356,3 +358,32 @@ def test_the_procfile_names_commands():
     commands = [line.partition(": python manage.py ")[2] for line in lines]
     assert set(commands) <= get_commands().keys()
     assert {"web", "cluster", "migrate"} == set(commands)
+
+
+# --- PgBouncer -------------------------------------------------------------------
+
+POOLER = configparser.ConfigParser(interpolation=None)
+POOLER.read(OPS / "pgbouncer" / "pgbouncer.ini")
+
+
+def test_postgresql_is_told_by_the_pooler_what_hosts_tell_it_otherwise():
+    query = re.search(r"connect_query='(.*)'$", POOLER["databases"]["emailtriggers"])
+    told = dict(re.findall(r"SET (\w+) = (\w+)(?:; |$)", query[1]))
+    # Transactions bring the planner's settings themselves.
+    wanted = {k: str(v) for k, v in connecting.SERVER.items() if k != "plan_cache_mode"}
+    limit = "idle_in_transaction_session_timeout"
+    assert f"{int(told.pop(limit)) // 1000}s" == wanted.pop(limit)
+    assert told == wanted
+
+
+def test_the_pooler_asks_both_sides_as_they_would_ask_each_other():
+    ours = POOLER["pgbouncer"]
+    asks = [ours[f"tcp_{name}"] for name in ("keepidle", "keepintvl", "keepcnt")]
+    assert ours["tcp_keepalive"] == "1"
+    assert list(map(int, asks)) == [
+        connecting.QUIET_S,
+        connecting.ASK_S,
+        connecting.ASKS,
+    ]
+    assert int(ours["tcp_user_timeout"]) == connecting.LOST_MS
+    assert f"{ours['idle_transaction_timeout']}s" == connecting.IDLE_TRANSACTION
