@@ -272,7 +272,7 @@ class _Reader:
     def duration(self, raw: object, at: str) -> Duration | None:
         try:
             found = raw if isinstance(raw, Duration) else msgspec.convert(raw, Duration)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):
             self.fault(
                 at,
                 'must be a time such as {"amount": 3, "unit": "days"} (or minutes, hours, weeks)',

@@ -1,5 +1,6 @@
 """What is wrong with something that a person or a program handed in, and where."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -11,6 +12,8 @@ _WORDS: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
     ((list, tuple), "a list"),
     (Mapping, "an object"),
 )
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")  # NUL, lone surrogates
 
 
 class Problem(NamedTuple):
@@ -32,10 +35,14 @@ class Invalid(ValueError):
 
 
 def under(path: str, key: str | int) -> str:
-    """Return the path of a part: a field by its name, an entry by its number."""
+    """Return the path of a part: a field by its name, an entry by its number.
+
+    What of a name cannot be stored is replaced: it could not be shown either.
+    """
     if isinstance(key, int):
         return f"{path}[{key}]"
-    return f"{path}.{key}" if path else key
+    name = _UNSTORABLE.sub("\ufffd", key)
+    return f"{path}.{name}" if path else name
 
 
 def type_word(value: object) -> str:
@@ -48,7 +55,7 @@ def type_word(value: object) -> str:
 
 def is_storable(text: str) -> bool:
     """Say whether PostgreSQL can keep the text: no NUL, no lone surrogate."""
-    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+    return _UNSTORABLE.search(text) is None
 
 
 def unstorable(value: object, path: str = "") -> Iterator[Problem]:

@@ -433,6 +433,24 @@ def test_what_is_no_condition_is_refused_by_place(obj, where, message):
     assert message in found[where]
 
 
+@pytest.mark.parametrize(
+    "obj",
+    [
+        did("exactly", 1, within={"\ud83d": 3}),
+        did("exactly", 1, within={"amount": 3, "unit": "\ud83d"}),
+        {"field": "event.name", "op": "within_last", "value": {"a\ud800": 3}},
+        {**EXISTS, "a\ud800b": 3},
+        {**EXISTS, "a\0b": 3},
+    ],
+)
+def test_what_cannot_be_stored_is_refused_in_words_that_can_be_shown(obj):
+    with pytest.raises(ConditionInvalid, match="cannot be stored") as refused:
+        parse_condition(obj)
+    said = str(refused.value)
+    assert said.encode()
+    assert "\0" not in said
+
+
 def test_bounds_can_be_reached():
     assert parse_condition(nested(6))
     assert parse_condition({"all": [EXISTS] * 99})
