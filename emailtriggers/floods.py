@@ -45,10 +45,10 @@ class Floods(logging.Filter):
         kind = kind_of(record)
         if kind is None:
             return True
+        # Somebody's mistake is no failure of ours: a line, without our stack.
+        record.exc_info = record.exc_text = None
         if kind[0].startswith("django.security"):
-            # A stranger's mistake is no failure of ours: a line, without our stack.
             record.levelno, record.levelname = logging.WARNING, "WARNING"
-            record.exc_info = record.exc_text = None
         with self._lock:
             left_out = self._left_out(kind)
         if left_out is None:

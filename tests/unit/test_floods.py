@@ -74,6 +74,16 @@ def test_a_foreign_host_is_a_warning_of_one_line(floods):
     assert (made.levelname, made.exc_info) == ("WARNING", None)
 
 
+def test_a_refusal_is_told_without_our_stack_and_a_failure_with_it(floods):
+    error = (ValueError, ValueError("no"), None)
+    made = refused("django.request", 403, error=error)
+    assert floods.filter(made)
+    assert made.exc_info is None
+    made = refused("django.request", 500, logging.ERROR, error)
+    assert floods.filter(made)
+    assert (made.levelname, made.exc_info) == ("ERROR", error)
+
+
 def test_refused_webhooks_are_a_kind_and_an_outage_is_none(floods):
     made = logging.LogRecord(
         "campaigns.feedback.views", logging.WARNING, "", 1, "a webhook was refused: %s", ("stale",), None
