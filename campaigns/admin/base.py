@@ -5,6 +5,7 @@ The only module that knows Unfold; without it the same screens are Django's own.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -59,9 +60,9 @@ else:
     from django.forms import Select
 
 __all__ = [
-    "UNFOLD", "AdminPasswordChangeForm", "BaseAdmin", "CheckboxList", "KeptAdmin",
+    "UNFOLD", "AdminPasswordChangeForm", "BaseAdmin", "CheckboxList", "FewRows", "KeptAdmin",
     "ReadOnlyAdmin", "Select", "StackedInline", "TabularInline", "TextArea", "TextInput",
-    "UserChangeForm", "UserCreationForm", "actor", "viewer_zone",
+    "UserChangeForm", "UserCreationForm", "actor", "is_id", "moment", "viewer_zone",
 ]  # fmt: skip
 
 
@@ -75,6 +76,21 @@ def viewer_zone(request: HttpRequest) -> ZoneInfo:
     named = request.COOKIES.get(ZONE_COOKIE, "")[:60]
     company = Company.objects.filter(pk=1).values_list("time_zone", flat=True).first()
     return zone_of(named or None, zone_of(company or None, ZoneInfo("UTC")))
+
+
+def is_id(term: str) -> bool:
+    """Say whether the words can be an id of a row."""
+    return term.isascii() and term.isdigit() and len(term) <= 18
+
+
+def moment(text: str) -> datetime | None:
+    """Return the moment in an address, None for what is none or lacks its offset."""
+    try:
+        found = datetime.fromisoformat(text)
+        # Not every offset that Python takes is one to PostgreSQL.
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 @contextmanager
@@ -135,10 +151,7 @@ class BaseAdmin(ThemeAdmin):
     ) -> Any:
         """Show or take the form, with times in the viewer's zone."""
         with timezone.override(viewer_zone(request)):
-            known = (
-                object_id is not None and object_id.isascii() and object_id.isdigit()
-            )
-            pk = int(object_id or 0) if known else None
+            pk = int(object_id) if object_id is not None and is_id(object_id) else None
             extra = {**(extra_context or {}), **self.form_context(request, pk)}
             return rendered(
                 super().changeform_view(request, object_id, form_url, extra)
@@ -155,6 +168,21 @@ class BaseAdmin(ThemeAdmin):
     def page_of(self, pk: int) -> str:
         """Return the address of a row's page."""
         return reverse(f"admin:campaigns_{self.opts.model_name}_change", args=[pk])
+
+
+class FewRows(StackedInline):
+    """Rows within a form. No more are read than five times `max_num`.
+
+    What a form claims to hold would else be made, row by row, and shown again.
+    """
+
+    extra = 0
+    max_num = 20
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Return the rows' forms, bounded."""
+        kwargs["absolute_max"] = 5 * self.max_num
+        return super().get_formset(request, obj, **kwargs)
 
 
 class KeptAdmin(BaseAdmin):

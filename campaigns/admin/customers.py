@@ -1,7 +1,6 @@
 """Customers: who they are, and one timeline of all that happened."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Q
@@ -9,8 +8,9 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.safestring import SafeString
 
+from campaigns.admin.base import is_id, moment
 from campaigns.admin.details import Panel, badge, json_block, link_to, register, when
-from campaigns.admin.lists import BigListAdmin, is_id
+from campaigns.admin.lists import BigListAdmin
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.clock import now
 from campaigns.domain.addresses import normalise
@@ -67,7 +67,9 @@ class CustomerAdmin(BigListAdmin):
         """Return who they are; the timeline follows."""
         yield Panel("Who", facts=self._facts(obj))
         yield Panel("Permission to mail", facts=self._permission(obj))
-        yield TimelinePanel(build_timeline(obj, before=_time(request)))
+        yield TimelinePanel(
+            build_timeline(obj, before=moment(request.GET.get("before", "")))
+        )
         yield Panel("Traits", body=json_block(obj.traits))
 
     def _facts(self, obj: Customer) -> list[tuple[str, object]]:
@@ -126,14 +128,6 @@ def _latest(merged: Sequence[int]) -> str:
 def _suppressed(row: Suppression) -> str:
     about = f"about {row.topic}" if row.topic else "everything"
     return f"{about}, {row.get_reason_display().lower()}"
-
-
-def _time(request: HttpRequest) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(request.GET.get("before", ""))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
 
 
 class TimelinePanel(Panel):

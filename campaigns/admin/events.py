@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from campaigns.admin.base import is_id
 from campaigns.admin.details import (
     DetailAdmin,
     Panel,
@@ -19,7 +20,7 @@ from campaigns.admin.details import (
     related,
     when,
 )
-from campaigns.admin.lists import BigListAdmin, is_id
+from campaigns.admin.lists import BigListAdmin
 from campaigns.domain.addresses import normalise
 from campaigns.models import Customer, Event, RefusedCount, RejectedEvent, Rule
 from campaigns.reports.codes import TURNED_AWAY

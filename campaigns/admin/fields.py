@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 
 from campaigns.admin.base import CheckboxList, TextArea, TextInput
 from campaigns.domain.conditions import ConditionInvalid, parse_condition
+from campaigns.domain.problems import is_storable
 
 WEEKDAYS: Final = [
     ("0", "Mon"), ("1", "Tue"), ("2", "Wed"), ("3", "Thu"), ("4", "Fri"),
@@ -40,8 +41,10 @@ class NamesField(forms.CharField):
         return self._split(value)
 
     def clean(self, value: Any) -> Any:
-        """Return the names; refuse one that is too long to be a name."""
+        """Return the names; refuse what cannot be kept as one."""
         found = super().clean(value)
+        if not all(map(is_storable, found)):
+            raise ValidationError("A name holds a character that cannot be stored.")
         long = [name for name in found if len(name) > MAX_NAME]
         if long:
             raise ValidationError(
@@ -125,7 +128,7 @@ class ConditionField(forms.CharField):
         try:
             given: object = json.loads(data) if data else None
             return bool(given != initial)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
 
     def clean(self, value: Any) -> Any:
@@ -133,21 +136,29 @@ class ConditionField(forms.CharField):
         text = str(super().clean(value) or "").strip()
         if not text:
             return None
+        parsed = read_json(text)
         try:
-            parsed = json.loads(text)
             parse_condition(parsed)
-        except json.JSONDecodeError as error:
-            raise ValidationError(
-                f"This is not JSON: {error.msg} at line {error.lineno}, "
-                f"column {error.colno}."
-            ) from None
-        except RecursionError:
-            raise ValidationError("This is nested too deep.") from None
         except ConditionInvalid as invalid:
             raise ValidationError(
                 [_sentence(str(p)) for p in invalid.problems]
             ) from None
         return parsed
+
+
+def read_json(text: str) -> object:
+    """Return the JSON value. Raises ValidationError, which says where it is none."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValidationError(
+            f"This is not JSON: {error.msg} at line {error.lineno}, "
+            f"column {error.colno}."
+        ) from None
+    except RecursionError:
+        raise ValidationError("This is nested too deep.") from None
+    except ValueError:
+        raise ValidationError("A number here has too many digits.") from None
 
 
 def _sentence(text: str) -> str:

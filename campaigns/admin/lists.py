@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from campaigns.admin.base import is_id, moment
 from campaigns.admin.details import DetailAdmin, looked
 
 COUNTED: Final = 10_000
@@ -87,11 +88,9 @@ class KeysetChangeList(ChangeList):
         self.result_list = self.model_admin.decorated(page)
 
     def _key(self, name: str) -> tuple[datetime, int] | None:
-        try:
-            at, _, pk = self.params.get(name, "").partition("_")
-            return datetime.fromisoformat(at), int(pk)
-        except ValueError:
-            return None
+        at, _, pk = self.params.get(name, "").partition("_")
+        found = moment(at)
+        return (found, int(pk)) if found is not None and is_id(pk) else None
 
     def _before(self, key: tuple[datetime, int]) -> QuerySet[Any]:
         time = self.model_admin.keyset_time
@@ -177,8 +176,3 @@ class BigListAdmin(DetailAdmin):
     def search(self, term: str) -> Q:
         """Return where a row fits the searched words; by default its id."""
         return Q(pk=int(term)) if is_id(term) else Q(pk__in=[])
-
-
-def is_id(term: str) -> bool:
-    """Say whether the words can be an id of a row."""
-    return term.isascii() and term.isdigit() and len(term) <= 18

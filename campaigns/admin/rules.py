@@ -11,12 +11,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from campaigns.admin.base import StackedInline, actor
+from campaigns.admin.base import FewRows, actor
 from campaigns.admin.details import allowed, badge, demand, register
 from campaigns.admin.drafts import DraftAdmin
 from campaigns.admin.lists import DecoratedChangeList
 from campaigns.admin.rule_forms import RuleForm, StepForm
 from campaigns.deciding import rulesets
+from campaigns.domain.document_parts import MAX_STEPS
 from campaigns.journeys import publishing
 from campaigns.journeys.drafts import draft_document, read_draft, read_rule
 from campaigns.journeys.publishing import NotAllowedNow, PublishRefused
@@ -38,12 +39,12 @@ _DONE: Final = {
 _LATER: Final = " Those who are waiting follow within minutes, in the background."
 
 
-class StepInline(StackedInline):
+class StepInline(FewRows):
     """The steps, in their order, each with its mail."""
 
     model = Step
     form = StepForm
-    extra = 0
+    max_num = MAX_STEPS
     ordering_field = "position"
     hide_ordering_field = True
     readonly_fields = ("mails",)

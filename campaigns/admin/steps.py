@@ -9,18 +9,19 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from campaigns.admin.base import BaseAdmin, StackedInline
+from campaigns.admin.base import BaseAdmin, FewRows
 from campaigns.admin.details import link, register
 from campaigns.admin.rule_forms import VariantForm
+from campaigns.domain.document_parts import MAX_VARIANTS
 from campaigns.models import Rule, Step, Variant
 
 
-class VariantInline(StackedInline):
+class VariantInline(FewRows):
     """The mails that the step may send."""
 
     model = Variant
     form = VariantForm
-    extra = 0
+    max_num = MAX_VARIANTS
     ordering_field = "position"
     hide_ordering_field = True
     fieldsets = (

@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from campaigns.admin.base import Select, TextArea, TextInput, actor
+from campaigns.admin.base import Select, TextArea, TextInput, actor, is_id
 from campaigns.admin.details import Panel, allowed, badge, demand, link, register, when
-from campaigns.admin.lists import BigListAdmin, is_id
+from campaigns.admin.lists import BigListAdmin
 from campaigns.deciding.addresses import address_hash
 from campaigns.deciding.suppressing import lift, suppress
 from campaigns.domain.addresses import AddressInvalid, validate
@@ -161,7 +161,7 @@ class SuppressionAdmin(BigListAdmin):
     ) -> Any:
         """Show it, with the way to lift it for those who may."""
         extra = dict(extra_context or {})
-        if allowed(request, "change_suppression") and object_id.isdigit():
+        if allowed(request, "change_suppression") and is_id(object_id):
             holds = Suppression.objects.filter(pk=object_id, lifted_at=None).exists()
             where = reverse("admin:campaigns_suppression_lift", args=[object_id])
             extra["lift"] = (where, LiftForm()) if holds else None

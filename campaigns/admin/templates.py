@@ -15,7 +15,10 @@ from django.utils.safestring import SafeString
 from campaigns.admin.base import TextArea, TextInput, actor
 from campaigns.admin.details import allowed, badge, register, when
 from campaigns.admin.drafts import DraftAdmin
+from campaigns.admin.fields import read_json
 from campaigns.admin.frames import framed, framed_words
+from campaigns.domain.liquid import TemplateInvalid
+from campaigns.domain.liquid_budget import plain
 from campaigns.journeys.refusals import PublishRefused
 from campaigns.journeys.templates import (
     PARTS,
@@ -67,22 +70,17 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial["sample"] = json.dumps(sample, indent=2, ensure_ascii=False)
 
     def clean_sample(self) -> object:
-        """Return the sample; say where it is no JSON."""
+        """Return the sample as a mail would be made with it; say what is wrong."""
         text = self.cleaned_data["sample"].strip()
-        try:
-            found = json.loads(text) if text else {}
-        except json.JSONDecodeError as error:
-            raise ValidationError(
-                f"This is not JSON: {error.msg} at line {error.lineno}, "
-                f"column {error.colno}."
-            ) from None
-        except RecursionError:
-            raise ValidationError("This is nested too deep.") from None
+        found = read_json(text) if text else {}
         if not isinstance(found, dict):
             raise ValidationError(
                 'This must be an object: {"customer": …, "event": …}.'
             )
-        return found
+        try:
+            return plain(found)
+        except TemplateInvalid as error:
+            raise ValidationError(error.reason) from None
 
 
 def previewed(values: Mapping[str, Any], sample: object) -> Preview:

@@ -154,11 +154,10 @@ class _Copy:
             case float() if value - value == 0:
                 return value
             case dict() | Mapping():
+                named = ((self.text(str(key), path), v) for key, v in value.items())
                 return {
-                    self.text(str(key), path): self.any(
-                        item, (path, f".{key}"), depth + 1
-                    )
-                    for key, item in value.items()
+                    name: self.any(item, (path, f".{name}"), depth + 1)
+                    for name, item in named
                 }
             case list() | tuple():
                 return [

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -40,6 +41,7 @@ from campaigns.models import (
     WebhookEndpoint,
 )
 from campaigns.receive.auth import hash_key
+from tests.db.admin_pages import MODELS as MODELS_WITH_PAGES
 from tests.db.admin_pages import failures
 from tests.db.mail_rows import a_customer, a_mail
 from tests.db.rule_rows import a_rule, happened
@@ -278,11 +280,52 @@ def test_pages_go_older_and_newer_without_loss_or_repeat(admin):
     assert [row.pk for row in newer.result_list] == pages[-2]
 
 
-@pytest.mark.parametrize("broken", ["x", "2026_1", "_", "2026-01-01T00:00:00+00:00_x"])
+NO_MOMENTS = (
+    "x", "2026", "", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+)  # fmt: skip
+MOMENT = "2026-01-01T00:00:00+00:00"
+MANGLED = [
+    *(f"{moment}_1" for moment in NO_MOMENTS), "_", f"{MOMENT}_x", f"{MOMENT}_-1",
+    f"{MOMENT}_1_0", f"{MOMENT}_{'9' * 30}", f"{MOMENT}_{'9' * 5_000}", f"{MOMENT}_\u0663",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", MANGLED, ids=lambda text: text[:40])
 def test_a_mangled_page_is_the_first_one(admin, broken):
     a_customer()
     context = admin.get(page("customer"), {"older_than": broken}).context["cl"]
     assert len(context.result_list) == 1
+
+
+def test_a_page_from_any_offset_is_found(admin):
+    a_customer()
+    for at, rows in (("2126", 1), ("2025", 0)):
+        key = f"{at}-01-01T00:00:00+23:59:59.999999_1"
+        context = admin.get(page("customer"), {"older_than": key}).context["cl"]
+        assert len(context.result_list) == rows
+
+
+@pytest.mark.parametrize("broken", NO_MOMENTS)
+def test_a_timeline_before_no_moment_is_the_newest(admin, broken):
+    happened("ann")
+    pk = Customer.objects.get().pk
+    event = f'href="{page("event", Event.objects.last().pk)}"'
+    shown = admin.get(page("customer", pk), {"before": broken})
+    assert event in shown.content.decode()
+    past = admin.get(page("customer", pk), {"before": "2025-01-01T00:00:00+23:59:59.9"})
+    assert event not in past.content.decode()
+
+
+ODD_IDS = ("\u00b2", "\u0663", "9" * 30, "9" * 5_000, "a\x00b", "-1", "1.5", "_2F")
+
+
+@pytest.mark.parametrize("odd", ODD_IDS, ids=lambda text: repr(text[:40]))
+@pytest.mark.parametrize("model", MODELS_WITH_PAGES)
+def test_an_odd_id_names_no_row(admin, model, odd):
+    for what in ("change", "history"):
+        where = f"/admin/campaigns/{model}/{quote(odd)}/{what}/"
+        assert admin.get(where).status_code in (302, 404)
 
 
 @pytest.mark.parametrize("term", ["ANN@example.com", "ann", "ann@ex"])

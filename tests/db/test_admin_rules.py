@@ -336,3 +336,71 @@ def test_previews_need_the_permission_to_view():
     assert stranger.get(address).status_code == 403
     typed = reverse("admin:campaigns_template_typed")
     assert stranger.post(typed, TEMPLATE).status_code == 403
+
+
+DEEP = "[" * 100_000
+LONG = "9" * 5_000
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [DEEP, f'{{"a": {LONG}}}', '{"a": NaN}', '{"a": 1e999}', '{"a": ' + "[" * 90 + "]" * 90 + "}"],
+    ids=["deep", "long", "nan", "infinite", "nested"],
+)  # fmt: skip
+def test_sample_data_that_no_mail_could_be_made_with_is_refused(admin, sample):
+    response = admin.post(
+        reverse("admin:campaigns_template_add"), TEMPLATE | {"sample": sample}
+    )
+    assert "sample" in response.context["adminform"].form.errors
+    shown = admin.post(reverse("admin:campaigns_template_typed"), {"sample": sample})
+    assert shown.status_code == 200
+
+
+def test_sample_data_are_kept_as_a_mail_would_show_them(admin):
+    sample = '{"customer": {"name": "a\\u0000\\ud83d", "\\udfff": 1}}'
+    admin.post(reverse("admin:campaigns_template_add"), TEMPLATE | {"sample": sample})
+    kept = Template.objects.get().sample
+    assert kept == {"customer": {"name": "a\ufffd\ufffd", "\ufffd": 1}}
+
+
+def test_a_preview_shows_what_is_wrong_under_a_name_that_is_no_unicode(admin):
+    sample = '{"customer": {"a\\ud800": ' + "[" * 90 + "]" * 90 + "}}"
+    address = reverse("admin:campaigns_template_typed")
+    html = "{{ customer.name }}"
+    response = admin.post(address, TEMPLATE | {"html": html, "sample": sample})
+    assert "too large or too deep" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [DEEP, LONG, '{"a\\ud800": 1}', "NaN"],
+    ids=["deep", "long", "odd", "nan"],
+)
+def test_a_condition_that_is_hardly_json_is_refused(admin, condition):
+    response = add(admin, condition=condition)
+    assert "condition" in response.context["adminform"].form.errors
+    step = a_rule().steps.get()
+    response = admin.post(
+        reverse("admin:campaigns_step_change", args=[step.pk]),
+        {
+            "variants-TOTAL_FORMS": "2",
+            "variants-INITIAL_FORMS": "0",
+            "variants-0-condition": condition,
+        },
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "field", ["trigger_events", "exit_events", "goal_event", "name"]
+)
+def test_a_name_with_a_control_character_is_refused(admin, field):
+    response = add(admin, **{field: "a\x00b"})
+    assert field in response.context["adminform"].form.errors
+
+
+def test_a_rule_is_read_with_as_many_steps_as_it_may_have(admin):
+    response = add(admin, **{"steps-TOTAL_FORMS": "1500"})
+    (steps,) = response.context["inline_admin_formsets"]
+    assert len(steps.formset.forms) <= 100
+    assert not Rule.objects.exists()
