@@ -4,14 +4,14 @@ The only module that knows Unfold; without it the same screens are Django's own.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
@@ -24,6 +24,11 @@ from campaigns.domain.timing import zone_of
 from campaigns.models import Company
 
 LIST_TIMEOUT_MS: Final = 3000
+TOO_SLOW: Final = (
+    "That search took longer than 3 seconds and was stopped. Search by a whole e-mail "
+    "address or an id."
+)
+UNSEARCHABLE: Final = "The database cannot hold what was searched for."
 ZONE_COOKIE: Final = "et_zone"
 UNFOLD: Final = "unfold" in settings.INSTALLED_APPS
 
@@ -125,22 +130,24 @@ class BaseAdmin(ThemeAdmin):
         js = ["campaigns/admin.js"]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show the list within the time limit; say so if that was too short."""
-        with timezone.override(viewer_zone(request)):
-            if request.method != "GET":
-                return rendered(super().changelist_view(request, extra_context))
-            try:
-                with bounded_reading():
-                    return rendered(super().changelist_view(request, extra_context))
-            except OperationalError as error:
-                if not took_too_long(error) or not request.GET:
-                    raise
-        messages.warning(
-            request,
-            "That search took longer than 3 seconds and was stopped. Search by a "
-            "whole e-mail address or an id.",
-        )
+        """Show the list; say so if what is searched for cannot be found in time, or at all."""
+        try:
+            return self._list(request, extra_context)
+        except OperationalError as error:
+            if not took_too_long(error) or not request.GET:
+                raise
+            words = TOO_SLOW
+        except DataError:
+            if not request.GET:
+                raise
+            words = UNSEARCHABLE
+        messages.warning(request, words)
         return HttpResponseRedirect(request.path)
+
+    def _list(self, request: HttpRequest, extra_context: Any) -> HttpResponse:
+        bounds = bounded_reading() if request.method == "GET" else nullcontext()
+        with timezone.override(viewer_zone(request)), bounds:
+            return rendered(super().changelist_view(request, extra_context))
 
     def changeform_view(
         self,
