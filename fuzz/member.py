@@ -1,16 +1,19 @@
 """One process of clients: many connections, each with requests of its own."""
 
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Final
 
-from fuzz.requests import Kind, Maker, Request, Target
+from fuzz.forms import NoForm
+from fuzz.heads import Kind, Request
+from fuzz.requests import Maker, Target
 from fuzz.wire import Closed, NoHttp, Wire
 
 CLIENTS: Final = 32
@@ -18,14 +21,23 @@ AHEAD: Final = 6  # requests sent before the first answer is read
 STALL_S: Final = 20.0
 SHOWN: Final = 20
 SHOWN_BYTES: Final = 3_000
-PASSED: Final = (Kind.EVENTS, Kind.DJANGO, Kind.PUBLIC, Kind.WEBHOOK)
+CALLS: Final = (Kind.EVENTS, Kind.DJANGO, Kind.PUBLIC)
+PASSED: Final = (*CALLS, Kind.WEBHOOK)
+# What the clusters' own metrics server says of a method or version that it has not.
+UNKNOWN_TO_HOST: Final = (501, 505)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of requests. `found` describes what may not be."""
+    """What came of requests. `found` describes what may not be.
+
+    Of calls that were answered with 200, `fruitful` had an event accepted, and of
+    `fruitless` every event was rejected; of those without any neither is said.
+    """
 
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+    fruitful: int = 0
+    fruitless: int = 0
     slowest_s: dict[str, float] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
 
@@ -42,6 +54,8 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Add another's figures."""
         self.statuses.update(other.statuses)
+        self.fruitful += other.fruitful
+        self.fruitless += other.fruitless
         self.found += other.found
         for kind, took_s in other.slowest_s.items():
             self.slowest_s[kind] = max(took_s, self.slowest_s.get(kind, 0.0))
@@ -51,10 +65,21 @@ class Tally:
         kind = str(request.kind)
         self.statuses[kind, status] += 1
         self.slowest_s[kind] = max(took_s, self.slowest_s.get(kind, 0.0))
-        if status >= 500:
+        self.judge(request, status, took_s)
+
+    def judge(self, request: Request, status: int, took_s: float) -> None:
+        """Complain of an answer that may not be."""
+        excused = request.kind is Kind.HOST and status in UNKNOWN_TO_HOST
+        if status >= 500 and not excused:
             self.complain(f"answered {status}", request)
         elif took_s > STALL_S:
             self.complain(f"answered after {took_s:.0f} s", request)
+
+    def weigh(self, request: Request, body: bytes) -> None:
+        """Note whether a call that was answered with 200 had an event accepted."""
+        rejected = json.loads(body).get("rejected_count", 0)
+        self.fruitful += request.events > rejected
+        self.fruitless += request.events <= rejected and rejected > 0
 
     def complain(self, what: str, request: Request) -> None:
         """Note what may not be, with what led to it."""
@@ -105,7 +130,9 @@ class Client:
     def send_all(self, requests: Iterable[Request]) -> None:
         """Send them all, some at once; note each answer."""
         for group in _grouped(requests):
-            if group[0].steady:
+            if group[0].fill is not None:
+                self._filled(group[0])
+            elif group[0].steady:
                 self._together(group)
             else:
                 self._alone(group[0])
@@ -126,7 +153,7 @@ class Client:
         wire.send(b"".join(request.data for request in group))
         for number, request in enumerate(group):
             try:
-                status, _ = wire.answer(is_head=request.is_head)
+                status, body = wire.answer(is_head=request.is_head)
             except (Closed, NoHttp) as error:
                 if isinstance(error, NoHttp):
                     self.tally.complain(f"no HTTP: {error}", request)
@@ -137,11 +164,46 @@ class Client:
                 self.close()
                 return number
             self.tally.note(request, status, perf_counter() - began)
+            if status == 200 and request.kind in CALLS:
+                self.tally.weigh(request, body)
         return len(group)
+
+    def _filled(self, request: Request) -> None:
+        """Send a form for its page; if there is none, the question for it counts."""
+        page = self._page(request)
+        if page is None or request.fill is None:
+            return
+        try:
+            data = request.fill(page)
+        except NoForm:
+            self.tally.note(request, 200, 0.0)
+            self.tally.complain("a page without its form", request)
+            return
+        self._together([replace(request, data=data, fill=None)])
+
+    def _page(self, request: Request) -> bytes | None:
+        """Return a form's page, None if the answer is no page and was noted."""
+        self.close()  # a new connection has no reason to close
+        wire = self._wire = Wire(self._port)
+        began = perf_counter()
+        wire.send(request.data)
+        try:
+            status, body = wire.answer()
+        except (Closed, NoHttp, TimeoutError) as error:
+            self.close()
+            self.tally.note(request, 0, 0.0)
+            self.tally.complain(f"no page: {error!r}", request)
+            return None
+        took_s = perf_counter() - began
+        if status != 200:
+            self.tally.note(request, status, took_s)
+            return None
+        self.tally.judge(request, status, took_s)
+        return body
 
     def _alone(self, request: Request) -> None:
         """Send what may end its connection; an answer is not owed, an end is."""
-        wire = Wire(self._port)
+        wire = Wire(request.port or self._port)
         began = perf_counter()
         wire.send(request.data)
         status = 0
@@ -158,7 +220,7 @@ class Client:
 def _grouped(requests: Iterable[Request]) -> Iterator[list[Request]]:
     group: list[Request] = []
     for request in requests:
-        if not request.steady:
+        if not request.steady or request.fill is not None:
             if group:
                 yield group
             yield [request]

@@ -18,6 +18,7 @@ WEBHOOKS: Final = (
     "processed", "delivered", "deferred", "bounce", "dropped", "open", "click",
     "spamreport", "unsubscribe", "group_unsubscribe", "group_resubscribe", "blocked",
 )  # fmt: skip
+BATCHES: Final = ("/v1/batch", "/v1/import", "/v1/b")
 ALIKE: Final = 0.35  # of all values nothing is changed
 
 Call = dict[str, Any]
@@ -93,7 +94,15 @@ def batch(rng: Random) -> tuple[str, Any]:
     body: Call = {"batch": items}
     if rng.random() < 0.3:
         body["context"] = {"locale": "fr", "timezone": "Europe/Paris"}
-    return rng.choice(("/v1/batch", "/v1/import", "/v1/b")), maybe_changed(rng, body)
+    return rng.choice(BATCHES), maybe_changed(rng, body)
+
+
+def brought(path: str, body: Any) -> int:
+    """Return how many events a call brings, if it can be read."""
+    if path not in BATCHES:
+        return 1
+    items = body.get("batch") if isinstance(body, dict) else None
+    return len(items) if isinstance(items, list) else 0
 
 
 def maybe_changed(rng: Random, value: Any) -> Any:

@@ -4,42 +4,27 @@ import base64
 import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from random import Random
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from demo.sendgrid_simulator.keys import SigningKey
-from fuzz import payloads
+from fuzz import payloads, staff
+from fuzz.heads import Kind, Request, basic, chunked, head, name, post, word
+from fuzz.staff import Staff
 from fuzz.values import garbled, odd, written
 
 CHUNK: Final = 100  # requests made of one seed
 MANY_SEEDS: Final = 1_000_003
 SIGNATURE: Final = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP: Final = "X-Twilio-Email-Event-Webhook-Timestamp"
-BOMB: Final = gzip.compress(b"0" * 20_000_000)
-
-
-class Kind(StrEnum):
-    """What a request aims at."""
-
-    EVENTS = "events, right key, JSON"
-    DJANGO = "events, right key, JSON, odd head"
-    PUBLIC = "events, public key"
-    BROKEN = "events, right key, no JSON"
-    STRANGER = "events, no right key"
-    WEBHOOK = "webhook, signed"
-    FORGED = "webhook, forged"
-    LINK = "unsubscribe links"
-    LOOK = "health, metrics, files, settings, others"
-    LOGIN = "admin"
-    RAW = "no HTTP, or odd HTTP"
+BOMB: Final = gzip.compress(b"0" * 20_000_000, mtime=0)
 
 
 # How many of a hundred thousand.
 WEIGHTS: Final = {
-    Kind.EVENTS: 79_000,
+    Kind.EVENTS: 77_000,
     Kind.DJANGO: 3_500,
     Kind.PUBLIC: 1_000,
     Kind.BROKEN: 4_000,
@@ -49,6 +34,8 @@ WEIGHTS: Final = {
     Kind.LINK: 1_500,
     Kind.LOOK: 2_500,
     Kind.LOGIN: 500,
+    Kind.STAFF: 1_900,
+    Kind.HOST: 100,
     Kind.RAW: 2_000,
 }
 
@@ -66,20 +53,8 @@ class Target:
     links: list[str]  # paths of unsubscribe links
     items: list[dict[str, Any]]  # that the provider reported
     metrics_token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The bytes to send. `steady`: others may follow on the same connection.
-
-    `whole`: it is a complete request, so that an answer is owed.
-    """
-
-    kind: Kind
-    data: bytes
-    steady: bool = True
-    whole: bool = True
-    is_head: bool = False
+    metrics_port: int  # of the clusters' own server
+    staff: Staff
 
 
 @dataclass(slots=True)
@@ -93,7 +68,7 @@ class Maker:
     def __post_init__(self) -> None:
         key = load_pem_private_key(self.target.signing_key, None)
         self._signer = SigningKey(key)  # type: ignore[arg-type]
-        self._login = _basic(self.target.key)
+        self._login = basic(self.target.key)
 
     def chunk(self, seed: int, number: int) -> Iterator[Request]:
         """Return the requests of one chunk; the same seed and number, the same ones."""
@@ -107,9 +82,8 @@ class Maker:
     def events(self, rng: Random) -> Request:
         """Return what mostly passes key and parser, in the loop."""
         path, body = (payloads.batch if rng.random() < 0.15 else payloads.call)(rng)
-        return Request(
-            Kind.EVENTS, _post(path, written(rng, body), ("Authorization", self._login))
-        )
+        data = post(path, written(rng, body), ("Authorization", self._login))
+        return Request(Kind.EVENTS, data, events=payloads.brought(path, body))
 
     def odd_head(self, rng: Random) -> Request:
         """Return events whose head has Django answer."""
@@ -118,33 +92,37 @@ class Maker:
         login = ("Authorization", self._login)
         how = rng.randrange(7)
         if how == 0:
-            data = _post(
-                path, gzip.compress(text, 1), login, ("Content-Encoding", "gzip")
+            data = post(
+                path,
+                gzip.compress(text, 1, mtime=0),
+                login,
+                ("Content-Encoding", "gzip"),
             )
         elif how == 1:
-            data = _post(f"{path}?writeKey={self.target.key}&a=%00%ff", text)
+            data = post(f"{path}?writeKey={self.target.key}&a=%00%ff", text)
         elif how == 2:
-            data = _post(path, text, login, ("Origin", _word(rng)))
+            data = post(path, text, login, ("Origin", word(rng)))
         elif how == 3:
-            data = _post(path, text, login, ("Cookie", _word(rng)))
+            data = post(path, text, login, ("Cookie", word(rng)))
         elif how == 4:
-            data = _post(
-                path, text, login, ("X-Forwarded-For", _word(rng)),
+            data = post(
+                path, text, login, ("X-Forwarded-For", word(rng)),
                 ("X-Forwarded-Proto", rng.choice(("https", "http", "ftp", "https,http"))),
             )  # fmt: skip
         elif how == 5:
-            data = _post(path, text, login, ("Content-Type", _word(rng)))
+            data = post(path, text, login, ("Content-Type", word(rng)))
         else:
-            data = _chunked(rng, path, text, login)
-        return Request(Kind.DJANGO, data)
+            data = chunked(rng, path, text, login)
+        return Request(Kind.DJANGO, data, events=1)
 
     def public(self, rng: Random) -> Request:
         """Return events by a public key, mostly over its rate."""
         path, body = payloads.call(rng)
-        login = ("Authorization", _basic(self.target.public_key))
+        login = ("Authorization", basic(self.target.public_key))
         # Each from an address of its own, as the proxy in front would say.
         address = ("X-Forwarded-For", f"10.{rng.randrange(4)}.{rng.randrange(99)}.1")
-        return Request(Kind.PUBLIC, _post(path, written(rng, body), login, address))
+        data = post(path, written(rng, body), login, address)
+        return Request(Kind.PUBLIC, data, events=1)
 
     def broken(self, rng: Random) -> Request:
         """Return a body that cannot be read, under a right key."""
@@ -153,28 +131,30 @@ class Maker:
         headers = [("Authorization", self._login)]
         if rng.random() < 0.2:
             headers.append(("Content-Encoding", rng.choice(("gzip", "br", "x-gzip"))))
-            text = rng.choice((text, gzip.compress(text)[:-3], gzip.compress(text)))
+            text = rng.choice(
+                (text, gzip.compress(text, mtime=0)[:-3], gzip.compress(text, mtime=0))
+            )
         if rng.random() < 0.002:
             text, headers = BOMB, [*headers[:1], ("Content-Encoding", "gzip")]
-        return Request(Kind.BROKEN, _post(path, text, *headers))
+        return Request(Kind.BROKEN, post(path, text, *headers))
 
     def stranger(self, rng: Random) -> Request:
         """Return events without a right key."""
         path, body = payloads.call(rng)
         said = rng.choice(
             (
-                _basic(_word(rng)),
-                "Basic " + _word(rng),
+                basic(word(rng)),
+                "Basic " + word(rng),
                 "Bearer x",
                 "",
                 "Basic " + "QUFB" * 3000,
-                _basic(self.target.key[:-1]),
+                basic(self.target.key[:-1]),
             )
         )
         if isinstance(body, dict) and rng.random() < 0.3:
             body["writeKey"] = odd(rng)
         return Request(
-            Kind.STRANGER, _post(path, written(rng, body), ("Authorization", said))
+            Kind.STRANGER, post(path, written(rng, body), ("Authorization", said))
         )
 
     # --- the provider -------------------------------------------------------------
@@ -188,19 +168,17 @@ class Maker:
         sign = self._signer.sign(body, timestamp=at)
         return Request(
             Kind.WEBHOOK,
-            _post(self.target.webhook, body, (SIGNATURE, sign), (TIMESTAMP, at)),
+            post(self.target.webhook, body, (SIGNATURE, sign), (TIMESTAMP, at)),
         )
 
     def forged(self, rng: Random) -> Request:
         """Return a webhook whose signature, time or path is wrong."""
         body = written(rng, payloads.webhook(rng, self.target.items))
-        at = rng.choice((str(self.target.signed_at), "0", "-1", "9" * 12, _word(rng)))
-        sign = rng.choice(
-            (_word(rng), "", base64.b64encode(rng.randbytes(71)).decode())
-        )
-        path = self.target.webhook if rng.random() < 0.7 else f"/webhooks/{_word(rng)}"
+        at = rng.choice((str(self.target.signed_at), "0", "-1", "9" * 12, word(rng)))
+        sign = rng.choice((word(rng), "", base64.b64encode(rng.randbytes(71)).decode()))
+        path = self.target.webhook if rng.random() < 0.7 else f"/webhooks/{word(rng)}"
         return Request(
-            Kind.FORGED, _post(path, body, (SIGNATURE, sign), (TIMESTAMP, at))
+            Kind.FORGED, post(path, body, (SIGNATURE, sign), (TIMESTAMP, at))
         )
 
     # --- people and machines --------------------------------------------------------
@@ -210,13 +188,13 @@ class Maker:
         path = rng.choice(self.target.links or ["/u/x"])
         if rng.random() < 0.7:
             at = rng.randrange(3, len(path) + 1)
-            path = path[:at] + _word(rng) + path[at + rng.randrange(3) :]
+            path = path[:at] + word(rng) + path[at + rng.randrange(3) :]
         path += rng.choice(
             ("", "", "/", "?scope=all", "?scope=%00", "?scope=" + "x" * 99)
         )
         method = rng.choice(("GET", "POST", "HEAD", "OPTIONS", "PUT"))
         body = b"List-Unsubscribe=One-Click" if method == "POST" else b""
-        return Request(Kind.LINK, _head(method, path, body), is_head=method == "HEAD")
+        return Request(Kind.LINK, head(method, path, body), is_head=method == "HEAD")
 
     def look(self, rng: Random) -> Request:
         """Return a request for what is not events: health, files, settings, nothing."""
@@ -225,42 +203,42 @@ class Maker:
                 "/healthz",
                 "/readyz",
                 "/static/admin/css/base.css",
-                "/static/" + _word(rng),
-                "/static/../../" + _word(rng),
+                "/static/" + word(rng),
+                "/static/../../" + word(rng),
                 "/static/%2e%2e/%2e%2e/etc/passwd",
                 f"/v1/projects/{self.target.key}/settings",
-                f"/v1/projects/{_word(rng)}/settings",
-                "/" + _word(rng),
-                f"/v1/{_word(rng)}",
+                f"/v1/projects/{word(rng)}/settings",
+                "/" + word(rng),
+                f"/v1/{word(rng)}",
                 "/favicon.ico",
-                "/?" + _word(rng),
+                "/?" + word(rng),
             )
         )
-        headers = [(_name(rng), _word(rng)) for _ in range(rng.randrange(3))]
+        headers = [(name(rng), word(rng)) for _ in range(rng.randrange(3))]
         if rng.random() < 0.03:
             path = "/metrics"
-            token = rng.choice((self.target.metrics_token, _word(rng)))
+            token = rng.choice((self.target.metrics_token, word(rng)))
             headers = [("Authorization", f"Bearer {token}")]
         method = rng.choice(("GET", "GET", "GET", "HEAD", "POST", "DELETE", "BREW"))
         return Request(
-            Kind.LOOK, _head(method, path, b"", *headers), is_head=method == "HEAD"
+            Kind.LOOK, head(method, path, b"", *headers), is_head=method == "HEAD"
         )
 
     def login(self, rng: Random) -> Request:
-        """Return a try at the admin; few get as far as a password's hash."""
+        """Return a stranger's try at the admin; few get as far as a password's hash."""
         path = rng.choice(
             (
                 "/admin/login/",
                 "/admin/",
-                f"/admin/{_word(rng)}",
+                f"/admin/{word(rng)}",
                 "/admin/campaigns/rule/",
             )
         )
         if rng.random() < 0.6:
-            return Request(Kind.LOGIN, _head("GET", path, b"", ("Cookie", _word(rng))))
+            return Request(Kind.LOGIN, head("GET", path, b"", ("Cookie", word(rng))))
         token = "a" * 32
-        cookie = f"csrftoken={token if rng.random() < 0.003 else _word(rng)}"
-        form = f"csrfmiddlewaretoken={token}&username={_word(rng)}&password=x".encode()
+        cookie = f"csrftoken={token if rng.random() < 0.003 else word(rng)}"
+        form = f"csrfmiddlewaretoken={token}&username={word(rng)}&password=x".encode()
         kind = "application/x-www-form-urlencoded"
         if rng.random() < 0.1:
             kind = "multipart/form-data; boundary=" + rng.choice(("x", "", "\x01"))
@@ -268,7 +246,22 @@ class Maker:
                 rng, b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--"
             )
         headers = (("Cookie", cookie), ("Content-Type", kind))
-        return Request(Kind.LOGIN, _head("POST", "/admin/login/", form, *headers))
+        return Request(Kind.LOGIN, head("POST", "/admin/login/", form, *headers))
+
+    def signed_in(self, rng: Random) -> Request:
+        """Return what somebody who is signed in asks of the admin."""
+        return staff.request(self.target.staff, rng)
+
+    def host(self, rng: Random) -> Request:
+        """Return a question to the metrics of a host without a web process."""
+        path = rng.choice(("/metrics", "/metrics", f"/metrics?{word(rng)}", word(rng)))
+        method = rng.choice(("GET", "GET", "GET", "HEAD", "POST", "BREW"))
+        said = rng.choice((f"Bearer {self.target.metrics_token}", word(rng)))
+        data = head(method, path, b"x" * rng.randrange(9), ("Authorization", said))
+        if rng.random() < 0.3:
+            data = garbled(rng, data)
+        port = self.target.metrics_port
+        return Request(Kind.HOST, data, steady=False, port=port)
 
     # --- below HTTP -------------------------------------------------------------------
 
@@ -277,25 +270,25 @@ class Maker:
         path, body = payloads.call(rng)
         text = written(rng, body)
         login = ("Authorization", self._login)
-        good = _post(path, text, login)
+        good = post(path, text, login)
         if (how := rng.randrange(9)) < 4:
-            flood = tuple((f"X-{n}", _word(rng)) for n in range(rng.choice((90, 300))))
+            flood = tuple((f"X-{n}", word(rng)) for n in range(rng.choice((90, 300))))
             data = (
                 rng.randbytes(1 + rng.randrange(400)),
                 garbled(rng, good),
                 good[: rng.randrange(len(good))],
-                _post(path, text, login, *flood),
+                post(path, text, login, *flood),
             )[how]
         else:
             wrong = str(len(text) + 5)
             data = (
-                _post(path, text, login, ("X-Long", "y" * rng.choice((9_000, 99_000)))),
-                _post(path, text, login, ("Content-Length", wrong)),
-                _post(path, text, login, ("Transfer-Encoding", "chunked")),
-                good.replace(b"localhost", _word(rng).encode(errors="replace"), 1),
-                _chunked(rng, path, text, login)[:-7],
+                post(path, text, login, ("X-Long", "y" * rng.choice((9_000, 99_000)))),
+                post(path, text, login, ("Content-Length", wrong)),
+                post(path, text, login, ("Transfer-Encoding", "chunked")),
+                good.replace(b"localhost", word(rng).encode(errors="replace"), 1),
+                chunked(rng, path, text, login)[:-7],
             )[how - 4]
-        return Request(Kind.RAW, data, steady=False, whole=False)
+        return Request(Kind.RAW, data, steady=False)
 
 
 MAKERS: Final[dict[Kind, Callable[[Maker, Random], Request]]] = {
@@ -309,53 +302,7 @@ MAKERS: Final[dict[Kind, Callable[[Maker, Random], Request]]] = {
     Kind.LINK: Maker.link,
     Kind.LOOK: Maker.look,
     Kind.LOGIN: Maker.login,
+    Kind.STAFF: Maker.signed_in,
+    Kind.HOST: Maker.host,
     Kind.RAW: Maker.raw,
 }
-_BAD_IN_HEADS: Final = {ord(c): None for c in "\x00\r\n\x01\x7f \ud800\udfff\ud83d"}
-_NAMES: Final = (
-    "Accept", "Accept-Language", "If-Modified-Since", "If-None-Match", "Range", "Cookie",
-    "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X_Forwarded_For",
-    "Accept-Encoding", "Content-Encoding", "Expect", "Upgrade", "Origin", "Referer",
-)  # fmt: skip
-
-
-def _word(rng: Random) -> str:
-    """Return an odd text that may stand in a head."""
-    text = str(odd(rng))[:200].translate(_BAD_IN_HEADS)
-    return text if rng.random() < 0.5 else text + f"%{rng.randrange(256):02x}"
-
-
-def _name(rng: Random) -> str:
-    return rng.choice(_NAMES)
-
-
-def _basic(key: str) -> str:
-    pair = f"{key}:".encode(errors="replace")
-    return f"Basic {base64.b64encode(pair).decode()}"
-
-
-def _post(path: str, body: bytes, *headers: tuple[str, str]) -> bytes:
-    kind = ("Content-Type", "application/json")
-    if any(name == "Content-Type" for name, _ in headers):
-        return _head("POST", path, body, *headers)
-    return _head("POST", path, body, kind, *headers)
-
-
-def _head(method: str, path: str, body: bytes, *headers: tuple[str, str]) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    if not any(name in ("Content-Length", "Transfer-Encoding") for name, _ in headers):
-        lines += f"Content-Length: {len(body)}\r\n"
-    path = path.translate(_BAD_IN_HEADS) or "/"
-    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
-    return head.encode(errors="replace") + body
-
-
-def _chunked(rng: Random, path: str, body: bytes, *headers: tuple[str, str]) -> bytes:
-    """Return a request in chunks of odd sizes, with an extension and a trailer."""
-    head = _post(path, b"", *headers, ("Transfer-Encoding", "chunked"))
-    parts = []
-    while body:
-        size = 1 + rng.randrange(len(body))
-        parts.append(b"%x;a=b\r\n%s\r\n" % (size, body[:size]))
-        body = body[size:]
-    return head + b"".join(parts) + rng.choice((b"0\r\n\r\n", b"0\r\nX-T: 1\r\n\r\n"))

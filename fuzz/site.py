@@ -2,17 +2,23 @@
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import psutil
 
+from bench.ports import free_port
+from fuzz import staff
+from fuzz.forms import Pair, read_form
 from fuzz.requests import Target
+from fuzz.staff import Staff
+from fuzz.wire import Wire
 from tests.e2e.load import Load, utc_now
 from tests.e2e.product import Product, wait_for
 
@@ -21,6 +27,7 @@ SETTINGS: Final = {"METRICS_TOKEN": TOKEN, "TRUSTED_PROXIES": "1"}
 WARM_EVENTS: Final = 80  # a quarter of them lead to a mail
 QUIET_S: Final = 900.0
 WITHIN_S: Final = 90.0
+_SESSION: Final = re.compile(rb"sessionid=(\w+)")
 _LINK: Final = re.compile(r"<(http[^<>\s]+)>")
 # A web request's failure, or any part's: what may never be in the log.
 _TROUBLE: Final = re.compile(rb"Traceback \(most recent| ERROR |incident |panicked")
@@ -29,6 +36,11 @@ PENDING: Final = """
 FAILED: Final = """
     SELECT id, error FROM campaigns_webhookbatch
     WHERE applied_at IS NULL AND pending_at IS NULL LIMIT 20"""
+UNREAD: Final = """
+    SELECT count(*) FROM campaigns_webhookbatch
+    WHERE id > %s AND (summary->>'events')::int + (summary->>'repeats')::int = 0"""
+OWN: Final = "SELECT id FROM campaigns_{} WHERE name LIKE 'Fuzz %' ORDER BY id"
+OWN_RULES: Final = 3
 SESSIONS: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web'"
 
 
@@ -51,7 +63,9 @@ class Site(Product):
 
     def __init__(self, folder: Path, **settings: str) -> None:
         """Name the folder; settings are the product's own."""
-        super().__init__(folder, **SETTINGS, **settings)
+        self.metrics_port = free_port()
+        own = {**SETTINGS, "METRICS_PORT": str(self.metrics_port)}
+        super().__init__(folder, **own, **settings)
         self.port = int(self.environment["PORT"])
         self.inbox_port = int(self.environment["INBOX_PORT"])
         self._read = 0
@@ -76,7 +90,69 @@ class Site(Product):
             links=sorted(set(self._links())),
             items=[item for (body,) in bodies for item in json.loads(bytes(body))],
             metrics_token=TOKEN,
+            metrics_port=self.metrics_port,
+            staff=self._staff(),
         )
+
+    # --- somebody signed in -----------------------------------------------------
+
+    def _staff(self) -> Staff:
+        """Sign in, and publish templates and rules that may be changed at will."""
+        who = self._sign_in()
+        for number in range(OWN_RULES):
+            words = {"subject": "Hello", "html": "<p>Hello</p>"}
+            self._publish(who, "template", {"name": f"Fuzz {number}", **words})
+        templates = self._own("template")
+        for number, template in enumerate(templates):
+            name = f"Fuzz {number}"
+            rule = {"name": name, "kind": "transactional", "trigger_events": name}
+            self._publish(who, "rule", rule, mail=str(template))
+        return replace(who, templates=templates, rules=self._own("rule"))
+
+    def _sign_in(self) -> Staff:
+        """Sign in with a form, as people do."""
+        password = (self.var / "admin_password").read_text().strip()
+        token = secrets.token_hex(16)
+        stranger = Staff(session="", token=token, rules=[], templates=[])
+        pairs: list[Pair] = [("username", "admin"), ("password", password)]
+        with closing(Wire(self.port)) as wire:
+            wire.send(staff.post(stranger, "/admin/login/", pairs))
+            wire.answer()
+            found = _SESSION.search(wire.head)
+        if found is None:
+            raise RuntimeError(f"nobody could sign in: {wire.head[:80]!r}")
+        return replace(stranger, session=found[1].decode())
+
+    def _publish(
+        self, who: Staff, model: str, values: dict[str, str], *, mail: str = ""
+    ) -> None:
+        path = f"{staff.ADMIN}/{model}/add/"
+        form = read_form(self._answer(staff.get(who, path))[1], f"{model}_form")
+        for name, value in values.items():
+            form.put(name, value)
+        if mail:
+            form.put("sender", next(filter(None, form.choices["sender"])))
+            form.add_row("steps", template=mail)
+            form.add_row("steps", template=mail)
+        form.put("_publish", "1")
+        status, _ = self._answer(staff.post(who, path, form.pairs))
+        if status != 302:
+            raise RuntimeError(f"{values['name']} could not be published: {status}")
+
+    def _own(self, table: str) -> list[int]:
+        found = [key for (key,) in self.sql(OWN.format(table))]
+        if len(found) != OWN_RULES:
+            raise RuntimeError(f"there are {len(found)} of {table}")
+        return found
+
+    def is_signed_in(self, who: Staff) -> bool:
+        """Return whether the session still opens the admin."""
+        return self._answer(staff.get(who, "/admin/"))[0] == 200
+
+    def _answer(self, data: bytes) -> tuple[int, bytes]:
+        with closing(Wire(self.port)) as wire:
+            wire.send(data)
+            return wire.answer()
 
     def _warm_up(self) -> None:
         load = Load(port=self.port, key=self.key, name="warm", total=WARM_EVENTS)
@@ -91,6 +167,11 @@ class Site(Product):
             path = urlsplit(found).path
             if path.startswith("/u/"):
                 yield path
+
+    def postgres(self) -> str:
+        """Return the version of the database's server."""
+        ((version,),) = self.sql("SHOW server_version")
+        return str(version)
 
     def workers(self) -> list[psutil.Process]:
         """Return the web workers."""
@@ -127,6 +208,16 @@ class Site(Product):
             for at, line in enumerate(lines)
             if _TROUBLE.search(line)
         ]
+
+    def newest_webhook(self) -> int:
+        """Return the id of the webhook stored last."""
+        ((newest,),) = self.sql("SELECT max(id) FROM campaigns_webhookbatch")
+        return int(newest or 0)
+
+    def unread_webhooks(self, *, since: int) -> int:
+        """Return how many of those stored later held nothing that could be read."""
+        ((unread,),) = self.sql(UNREAD, since)
+        return int(unread)
 
     def failed_webhooks(self) -> list[str]:
         """Return the stored bodies that could not be applied, with the error."""

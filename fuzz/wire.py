@@ -21,13 +21,13 @@ class NoHttp(Exception):
 
 
 class Wire:
-    """One kept connection."""
+    """One kept connection; `head` is that of the last answer."""
 
     def __init__(self, port: int) -> None:
         """Connect."""
         self._to = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
         self._to.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._rest = b""
+        self._rest = self.head = b""
 
     def close(self) -> None:
         """Close it, whatever is under way."""
@@ -40,7 +40,7 @@ class Wire:
 
     def answer(self, *, is_head: bool = False) -> tuple[int, bytes]:
         """Return status and body. Raises Closed, NoHttp, and TimeoutError of a stall."""
-        head = self._until(b"\r\n\r\n")
+        head = self.head = self._until(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.") or not head[9:12].isdigit():
             raise NoHttp(repr(head[:80]))
         status = int(head[9:12])

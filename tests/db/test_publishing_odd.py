@@ -9,7 +9,7 @@ from campaigns.deciding import rulesets
 from campaigns.domain.documents import parse_document
 from campaigns.journeys.publishing import PublishRefused, publish
 from campaigns.models import Rule, RuleVersion
-from fuzz import library
+from fuzz import grammar
 from fuzz.values import changed, odd
 from tests.db.rule_rows import a_rule, a_template
 
@@ -22,10 +22,10 @@ TEXTS = ("cooldown_key", "exit_key", "goal_event")
 def an_odd_rule(rng):
     """Return a rule in draft, or None: PostgreSQL cannot hold what was made up."""
     words = {name: str(odd(rng))[:100] for name in TEXTS if rng.random() < 0.2}
-    condition = library._tree(rng, depth=2)
+    condition = grammar.tree(rng, depth=2)
     if rng.random() < 0.5:
         condition = changed(rng, condition)
-    html = "".join(rng.choice(library.PIECES) for _ in range(rng.randrange(4)))
+    html = "".join(rng.choice(grammar.PIECES) for _ in range(rng.randrange(4)))
     try:
         with transaction.atomic():
             template = a_template(html=f"<p>Hello</p>{html}")
