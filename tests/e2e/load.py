@@ -102,6 +102,12 @@ class Load:
             thread.start()
         return self
 
+    def enough(self) -> Ledger:
+        """Begin no further batch, and wait for those under way; return the ledger."""
+        with self._lock:
+            self._batches = iter(())
+        return self.finish()
+
     def finish(self) -> Ledger:
         """Wait until all events are through; return the ledger."""
         for thread in self._threads:
@@ -181,13 +187,14 @@ class Load:
             self.ledger.given_up |= message_ids
         return connection
 
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
+
     def _try(
         self, body: str, connection: http.client.HTTPConnection | None
     ) -> tuple[int, bytes, http.client.HTTPConnection | None]:
         """Return status (0 without an answer), body, and the connection if it is good."""
-        to = connection or http.client.HTTPConnection(
-            self._host, self._port, timeout=TIMEOUT_S
-        )
+        to = connection or self._connect()
         try:
             to.request("POST", "/v1/batch", body, self._headers)
             answer = to.getresponse()

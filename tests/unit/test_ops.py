@@ -212,6 +212,17 @@ def test_systemd_reads_the_unit_without_a_complaint(units, name):
     assert (code, ours) == (0, [])
 
 
+def test_a_second_web_process_is_the_unit_with_another_port(units):
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    (line,) = re.findall(r"^sed .*emailtriggers-web-b\.service$", guide, re.MULTILINE)
+    assert run("bash", "-euc", line, cwd=units) == (0, "")
+    unit = units / "emailtriggers-web-b.service"
+    code, said = run("systemd-analyze", "verify", str(unit))
+    assert (code, [line for line in said.splitlines() if unit.stem in line]) == (0, [])
+    (words,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    assert words.startswith(f"/usr/bin/env PORT=8001 {sys.executable} ")
+
+
 def test_systemd_complains_of_what_is_wrong(units):
     unit = units / f"{UNITS[0]}.service"
     unit.write_text(unit.read_text().replace("KillMode=mixed", "KillMode=mxied"))
