@@ -8,8 +8,8 @@ from django.http.response import HttpResponseBase
 from django.views import defaults
 
 from campaigns.receive import answers, cors
+from campaigns.watching.page import PLAIN
 
-PLAIN: Final = "text/plain; charset=utf-8"
 PROGRAMS: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz", "/metrics")
 
 

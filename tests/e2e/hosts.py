@@ -3,7 +3,6 @@
 import http.client
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -17,12 +16,11 @@ import psycopg
 import pytest
 
 from bench.pooler import Pooler
-from campaigns.management.processes import dies_with_parent
 from demo.sendgrid_simulator import Simulator
 from emailtriggers import embedded
 from tests.e2e.load import Ledger, Load
 from tests.e2e.network import Network
-from tests.e2e.product import NOT_OURS, ROOT, wait_for
+from tests.e2e.product import NOT_OURS, ROOT, managed, wait_for
 from tests.e2e.servers import Server
 
 NEEDS: Final = [
@@ -104,16 +102,7 @@ class Host:
                 (self.folder / f"{part}.log").open("ab") as log,
             ):
                 self._processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "manage.py", part],
-                        cwd=ROOT,
-                        env=self.environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                        preexec_fn=dies_with_parent(signal.SIGTERM),
-                    )
+                    managed(part, log=log, environment=self.environment)
                 )
         if "web" in parts:
             wait_for(lambda: self.get("/healthz") == 200, f"{self.name} serves")

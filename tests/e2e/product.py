@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import psutil
 import psycopg
@@ -46,6 +46,22 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def managed(
+    command: str, *, log: BinaryIO, environment: Mapping[str, str], tree: Path = ROOT
+) -> "subprocess.Popen[bytes]":
+    """Start a command of manage.py that ends with us."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", command],
+        cwd=tree,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=dies_with_parent(signal.SIGTERM),
+    )
+
+
 class Product:
     """One installation in a folder of its own. Stopped, it can be started again."""
 
@@ -77,16 +93,7 @@ class Product:
         """Start all and wait until all is well; return how many seconds that took."""
         began = time.monotonic()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "run"],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=dies_with_parent(signal.SIGTERM),
-            )
+            self.process = managed("run", log=log, environment=self.environment)
         wait_for(self.is_ready, f"ready, see {self.log}")
         return time.monotonic() - began
 

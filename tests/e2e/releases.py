@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from campaigns.management.processes import dies_with_parent
-from tests.e2e.product import NOT_OURS, free_port, wait_for
+from tests.e2e.product import NOT_OURS, free_port, managed, wait_for
 
 KEY: Final = "upgrade-write-key"
 SEED: Final = f"from demo.seed import seed; seed(write_key={KEY!r}, live=True)"
@@ -59,15 +58,8 @@ class Release:
     def start(self, part: str) -> None:
         """Start web or cluster, and wait until it works."""
         with (self.folder / f"{part}.log").open("ab") as log:
-            self.processes[part] = subprocess.Popen(
-                [sys.executable, "manage.py", part],
-                cwd=self.tree,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=dies_with_parent(signal.SIGTERM),
+            self.processes[part] = managed(
+                part, log=log, environment=self.environment, tree=self.tree
             )
         if part == "web":
             wait_for(self.serves, f"{self.name} serves", within_s=90)
